@@ -1,0 +1,92 @@
+"""What `internvid doctor` looks at. A check is `ok`, `optional` (something some configs need is not there) or `missing`."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from internvid_pipeline import __version__
+from internvid_pipeline.errors import InternvidError
+from internvid_pipeline.storage import scratch_base
+from internvid_pipeline.units import size_text
+
+_CORE = ("av", "scenedetect-headless", "ffmpeg-python", "pyarrow", "webdataset", "pydantic", "fsspec")
+_OPTIONAL = (
+    ("ray", "ray", "running on several cores or machines (--engine inline works without)"),
+    ("torch", "models", "real captions and scores"),
+    ("transformers", "models", "BLIP-2 and the summariser"),
+    ("open_clip_torch", "models", "alignment scores"),
+    ("yt-dlp", "download", "videos from the web"),
+    ("s3fs", "s3", "a root on s3://"),
+    ("huggingface_hub", "hf", "weights from the Hub"),
+)
+_LOW_DISK_BYTES = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. state: `ok`, `optional` or `missing`. advice: what to do, empty where nothing is wrong."""
+
+    name: str
+    state: str
+    found: str
+    advice: str = ""
+
+
+def run_checks(folder: str) -> list[Check]:
+    """All checks, in the order of the report."""
+    return [*_basics(), *_packages(), _ffmpeg(), _gpu(), *_disks(folder)]
+
+
+def _basics() -> Iterator[Check]:
+    yield Check("internvid", "ok", __version__)
+    yield Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    yield Check("cpus", "ok", str(os.cpu_count()))
+
+
+def _packages() -> Iterator[Check]:
+    for name in _CORE:
+        version = _version(name)
+        yield Check(name, "ok", version) if version else Check(name, "missing", "not installed", "pip install --force-reinstall internvid-pipeline")
+    for name, extra, use in _OPTIONAL:
+        version = _version(name)
+        yield Check(name, "ok", version) if version else Check(name, "optional", "not installed", f"for {use}: pip install 'internvid-pipeline[{extra}]'")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _ffmpeg() -> Check:
+    from internvid_pipeline.media.ffmpeg import ffmpeg_path, ffmpeg_version
+
+    try:
+        return Check("ffmpeg", "ok", f"{ffmpeg_version()} ({ffmpeg_path()})")
+    except InternvidError as error:
+        return Check("ffmpeg", "optional", "not found", str(error))
+
+
+def _gpu() -> Check:
+    if importlib.util.find_spec("torch") is None:
+        return Check("gpu", "optional", "unknown without torch")
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("gpu", "optional", "none", "real models run on the CPU, slowly; stand-ins need none")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Check("gpu", "ok", ", ".join(names))
+
+
+def _disks(folder: str) -> Iterator[Check]:
+    for name, place in (("disk", Path(folder).absolute()), ("scratch (TMPDIR)", scratch_base())):
+        there = next(parent for parent in (place, *place.parents) if parent.exists())
+        free = shutil.disk_usage(there).free
+        advice = f"less than {size_text(_LOW_DISK_BYTES)}: clips and frames take about as much as the videos" if free < _LOW_DISK_BYTES else ""
+        yield Check(name, "optional" if advice else "ok", f"{size_text(free)} free at {there}", advice)

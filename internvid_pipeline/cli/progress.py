@@ -1,0 +1,113 @@
+"""What people see while a run goes on: a live table on a terminal, plain lines elsewhere; and the table at the end."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from internvid_pipeline.config import DatasetConfig
+from internvid_pipeline.engine import RunReport, StageStatus
+from internvid_pipeline.units import duration_text, size_text
+
+_PLAIN_INTERVAL_S = 10.0
+
+
+class Progress:
+    """Shows statuses as they come. Use as a context manager around the run."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.console = Console(stderr=True)
+        self.quiet = quiet
+        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal and not quiet else None
+        self._started = time.monotonic()
+        self._printed_at = 0.0
+        self._first: dict[str, tuple[float, int, int]] = {}
+        self._lines: dict[str, str] = {}
+
+    def __enter__(self) -> "Progress":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, statuses: Sequence[StageStatus]) -> None:
+        """Takes the statuses of now."""
+        if self._live is not None:
+            self._live.update(self._table(statuses), refresh=True)
+        elif not self.quiet:
+            self._print_lines(statuses)
+
+    def _rate(self, status: StageStatus) -> tuple[str, str]:
+        """Items per second and time left, from what was done since this run began: what lay there before costs no time."""
+        now = time.monotonic()
+        since, done, inputs = self._first.setdefault(status.stage, (now, status.partitions_done, status.inputs))
+        if status.partitions_done > done and done == self._first[status.stage][1]:
+            elapsed = now - self._started
+            per_s = (status.inputs - inputs) / elapsed
+            left_s = elapsed * (status.partitions - status.partitions_done) / (status.partitions_done - done)
+            return f"{per_s:.2f}", duration_text(left_s) if status.partitions_done < status.partitions else ""
+        return "", ""
+
+    def _table(self, statuses: Sequence[StageStatus]) -> Table:
+        table = Table("stage", box=None, pad_edge=False)
+        for name in ("partitions", "emitted", "dropped", "failed", "items/s", "left"):
+            table.add_column(name, justify="right")
+        for status in statuses:
+            rate, left = self._rate(status)
+            table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *_counts(status), rate, left)
+        return table
+
+    def _print_lines(self, statuses: Sequence[StageStatus]) -> None:
+        """A line for each stage that moved, at most one round in ten seconds, and always when a stage is finished."""
+        now = time.monotonic()
+        rounds = now - self._printed_at >= _PLAIN_INTERVAL_S
+        for status in statuses:
+            finished = status.partitions_done == status.partitions
+            rate, left = self._rate(status)
+            line = f"{status.stage}: {status.partitions_done}/{status.partitions} partitions, {status.emitted} emitted, {status.dropped} dropped, {status.failed} failed"
+            if status.partitions_done and line != self._lines.get(status.stage) and (rounds or finished):
+                self._lines[status.stage] = line
+                self._printed_at = now
+                extra = (f", {rate} items/s" if rate else "") + (f", {left} left" if left else "")
+                print(f"{line}{extra}", file=sys.stderr, flush=True)
+
+
+def _counts(status: StageStatus) -> tuple[str, str, str]:
+    return str(status.emitted), str(status.dropped), f"[red]{status.failed}[/red]" if status.failed else "0"
+
+
+def status_table(statuses: Sequence[StageStatus]) -> Table:
+    """Statuses for people: counts, and what drops and failures were."""
+    table = Table("stage", box=None, pad_edge=False, header_style="bold")
+    for name in ("partitions", "inputs", "emitted", "dropped", "failed", "rows", "size"):
+        table.add_column(name, justify="right")
+    table.add_column("why dropped or failed", overflow="fold")
+    for status in statuses:
+        why = [f"{count} {reason}" for reason, count in {**status.drops_by_reason, **status.failures_by_class}.items()]
+        if status.dropped_parts:
+            why.append(f"and {status.dropped_parts} parts of kept items")
+        counts = (str(status.inputs), *_counts(status), str(status.rows), size_text(status.size_bytes))
+        table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *counts, escape(", ".join(why)))
+    return table
+
+
+def print_result(report: RunReport, config: DatasetConfig) -> None:
+    """The end of a run: the table, where things lie, and what to do about what is missing."""
+    console = Console()
+    console.print(status_table(report.statuses))
+    for error in report.errors[:10]:
+        print(f"internvid: {error}", file=sys.stderr)
+    if len(report.errors) > 10:
+        print(f"internvid: and {len(report.errors) - 10} more partitions", file=sys.stderr)
+    if report.errors:
+        print("internvid: not everything could be run; the same command goes on from there", file=sys.stderr)
+    if any(status.failed for status in report.statuses):
+        console.print(f"what failed and why: internvid failures {config.root}", highlight=False, markup=False, soft_wrap=True)

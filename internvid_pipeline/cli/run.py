@@ -1,0 +1,49 @@
+"""`internvid run`: compute what is missing."""
+
+import signal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from internvid_pipeline.cli.options import ConfigArgument, OverridesArgument
+
+
+class Engine(StrEnum):
+    """What distributes the work."""
+
+    RAY = "ray"
+    INLINE = "inline"
+
+
+def run(
+    config: ConfigArgument,
+    overrides: OverridesArgument = None,
+    engine: Annotated[Engine, typer.Option(help="ray: workers on this machine or a cluster; inline: one after the other, without Ray.")] = Engine.RAY,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.", show_default=False)] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run just this stage, on what is there for it.", show_default=False)] = None,
+    max_failed_ratio: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="End with status 1 when a larger share of a stage's inputs failed; default: the config's."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
+) -> None:
+    """Run a config: compute what is missing, resume what was stopped.
+
+    Example: internvid run configs/demo.yaml root=my-set source.path=videos/
+    """
+    from internvid_pipeline.cli.progress import Progress, print_result
+    from internvid_pipeline.config import load_config
+    from internvid_pipeline.engine import run_dataset
+
+    loaded = load_config(config, overrides or [])
+    signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's polite end is the same as Ctrl-C
+    with Progress(quiet) as progress:
+        report = run_dataset(loaded, engine.value, until, only, progress.show)
+    print_result(report, loaded)
+    raise typer.Exit(report.exit_status(loaded.max_failed_ratio if max_failed_ratio is None else max_failed_ratio))
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    del number, frame
+    raise KeyboardInterrupt

@@ -1,0 +1,141 @@
+"""Reading a config: YAML, overrides `key=value` from the command line, and errors that say what would be right."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from internvid_pipeline.config.model import DatasetConfig
+from internvid_pipeline.config.presets import configs_dir
+from internvid_pipeline.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_config(path: str, overrides: Sequence[str] = ()) -> DatasetConfig:
+    """The config at `path`, or the shipped one of that bare name (`demo`), with overrides applied. Raises UsageError.
+
+    The fields of the stages are not looked at here: the registry knows their types (`registry.build_stages`).
+    """
+    file = _find(path)
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read config {path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(f"config {path} is not YAML{where}: {getattr(error, 'problem', error)}") from error
+    return config_from(raw, overrides, path)
+
+
+def config_from(raw: Any, overrides: Sequence[str] = (), where: str = "config") -> DatasetConfig:
+    """A config from plain data (a parsed YAML file). Raises UsageError."""
+    if not isinstance(raw, dict):
+        raise UsageError(f"{where} holds {type(raw).__name__}; a config is a mapping with `stages:` and `source:`")
+    merged = _plain(raw)
+    for override in overrides:
+        _apply(merged, override)
+    stages = merged.get("stages")
+    if isinstance(stages, dict):
+        merged["stages"] = {name: {} if fields is None else fields for name, fields in stages.items()}
+    return validated(DatasetConfig, merged, where)
+
+
+def _find(path: str) -> Path:
+    file = Path(path).expanduser()
+    if file.is_file():
+        return file
+    shipped = configs_dir() / f"{path}.yaml"
+    if "/" not in path and shipped.is_file():
+        return shipped
+    known = sorted(found.stem for found in configs_dir().glob("*.yaml"))
+    near = difflib.get_close_matches(Path(path).stem, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"no config {path!r}: give a YAML file or one of {', '.join(known)}{hint}")
+
+
+def _plain(value: Any) -> Any:
+    """A deep copy, so that overrides never change what the caller holds."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _apply(config: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"override {override!r}: write key=value, such as source.path=videos or stages.cut_clips.threshold=30")
+    try:
+        value = yaml.safe_load(text) if text else ""
+    except yaml.YAMLError as error:
+        raise UsageError(f"override {override!r}: the value is not YAML: {error}") from error
+    if key.strip() in ("root", "source.path", "name") and value is not None:
+        value = text  # a folder named 2024 or `yes` stays a name
+    inner = config
+    for part in parts[:-1]:
+        found = inner.setdefault(part, {})
+        if found is None:
+            found = inner[part] = {}
+        if not isinstance(found, dict):
+            raise UsageError(f"override {override!r}: {part} is {found!r} and has no fields")
+        inner = found
+    inner[parts[-1]] = value
+
+
+def validated(model: type[M], data: Any, where: str) -> M:
+    """`data` as a `model`. Raises UsageError with the first error in words; an unknown key names the nearest known one."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{where}: unknown key {path!r}{_nearest(model, first['loc'])}{more}") from None
+        if first["type"] == "missing":
+            raise UsageError(f"{where}: {path} is missing{more}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {path} = {first['input']!r}: {message}{more}") from None
+
+
+def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
+    known = _fields_at(model, location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known keys: {', '.join(known)}" if known else ""
+
+
+def _fields_at(model: Any, location: Sequence[int | str]) -> list[str]:
+    """Names of the fields of the model that `location` leads to, through optionals, tuples and mappings."""
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        for inner in get_args(model):
+            if found := _fields_at(inner, location):
+                return found
+        return []
+    if not location:
+        return list(model.model_fields)
+    field = model.model_fields.get(str(location[0]))
+    if field is None:
+        return []
+    rest = location[1:]
+    return _fields_at(field.annotation, rest) or _fields_at(field.annotation, rest[1:])
+
+
+def to_yaml(data: Any) -> str:
+    """Plain data as YAML text, keys in their order."""
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def from_yaml(text: str) -> Any:
+    """Plain data of YAML text that this library wrote. Raises UsageError."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"not YAML: {error}") from error

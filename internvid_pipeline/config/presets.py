@@ -1,0 +1,163 @@
+"""Model presets: which model, at which commit, asked how. One YAML file each in `configs/models/`.
+
+A stage's config names a model by its preset (`model: blip2-opt-2.7b`), by a path to a YAML file, or spells the fields out.
+"""
+
+import difflib
+import importlib.resources
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from internvid_pipeline.config.model import Section
+from internvid_pipeline.errors import UsageError
+
+STAND_IN = "stand-in"
+# Version of the deterministic stand-ins, in place of a commit. Raise it whenever `models/stand_ins.py` would answer otherwise: it is part
+# of the fingerprint.
+STAND_IN_VERSION = "v1"
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PLACEMENT: dict[str, Any] = {"fingerprint": False}
+
+Task = Literal["caption", "summary", "alignment"]
+
+
+def _is_folder(repository: str) -> bool:
+    return repository.startswith(("/", "./", "../", "~/"))
+
+
+class ModelPreset(Section):
+    """One model and how it is asked. Every field but gpus, memory_mb and batch_size changes results and is in the fingerprint."""
+
+    name: str = Field(description="Name of the preset; its file name where it has one.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
+    task: Task = Field(
+        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score)."
+    )
+    adapter: str = Field(
+        description="Code that runs it: blip2, seq2seq, open_clip, or stand-in (deterministic, no weights).", pattern=r"^[a-z0-9_-]+$"
+    )
+    repository: str = Field(
+        default="",
+        validate_default=True,
+        description="Hub id (org/name), or a local folder written as /path, ./path, ../path or ~/path; empty for a stand-in. "
+        "A relative folder is meant from the preset's file.",
+    )
+    commit: str = Field(
+        default="",
+        validate_default=True,
+        description="Full commit of the Hub repository (40 hexadecimal digits): branches move, results must not. Optional label of a local "
+        "folder. Filled in for a stand-in.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Number format of the weights; auto: bfloat16 on a GPU that has it, else float32."
+    )
+    prompt: str | None = Field(default=None, max_length=4000, description="What the model is asked; null where it takes no prompt.")
+    max_new_tokens: int = Field(
+        default=30, ge=1, le=4096, description="Longest answer in tokens; 30 as in BLIP-2's own code (LAVIS, blip2_opt)."
+    )
+    max_input_tokens: int = Field(default=512, ge=8, le=131072, description="A longer text is cut; 512 is what T5 was trained with.")
+    quick_gelu: bool = Field(default=False, description="open_clip only: OpenAI's CLIP weights were trained with QuickGELU.")
+    gpus: float = Field(default=0.0, ge=0, le=64, description="GPUs of one worker, fractions allowed.", json_schema_extra=_PLACEMENT)
+    memory_mb: int = Field(default=4000, ge=64, description="Main memory of one worker.", json_schema_extra=_PLACEMENT)
+    batch_size: int = Field(default=8, ge=1, le=4096, description="Pictures or texts in one forward pass.", json_schema_extra=_PLACEMENT)
+
+    @field_validator("repository")
+    @classmethod
+    def _is_a_place(cls, repository: str, info: ValidationInfo) -> str:
+        if info.data.get("adapter") == STAND_IN:
+            if repository:
+                raise ValueError("a stand-in has no weights; leave repository out")
+        elif not _is_folder(repository) and not _HUB_ID.fullmatch(repository):
+            raise ValueError("write a Hub id such as org/name, or a local folder as /path, ./path, ../path or ~/path")
+        return repository
+
+    @field_validator("commit")
+    @classmethod
+    def _is_pinned(cls, commit: str, info: ValidationInfo) -> str:
+        repository = info.data.get("repository")
+        if info.data.get("adapter") == STAND_IN:
+            if commit not in ("", STAND_IN_VERSION):
+                raise ValueError(f"this release has version {STAND_IN_VERSION} of the stand-ins; leave commit out")
+            return STAND_IN_VERSION
+        if repository and not _is_folder(repository) and not _COMMIT.fullmatch(commit):
+            raise ValueError(f"write the full commit, 40 hexadecimal digits; `hf models info {repository}` prints the newest as sha")
+        return commit
+
+    @property
+    def is_stand_in(self) -> bool:
+        """A deterministic stand-in and no model."""
+        return self.adapter == STAND_IN
+
+    @property
+    def is_local(self) -> bool:
+        """The weights lie in a local folder and not on the Hub."""
+        return _is_folder(self.repository)
+
+    @property
+    def published_name(self) -> str:
+        """What rows call the model: its Hub id, else the preset's name (a folder of one machine says nothing elsewhere)."""
+        return self.name if self.is_local or self.is_stand_in else self.repository
+
+    @property
+    def published_commit(self) -> str:
+        """The commit, or `local` for a folder without a label."""
+        return self.commit or "local"
+
+
+def configs_dir() -> Path:
+    """The folder of shipped configs: inside the package where it was installed from a wheel, beside it in a checkout."""
+    package = Path(str(importlib.resources.files("internvid_pipeline")))
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def load_preset(name_or_path: str) -> ModelPreset:
+    """The preset of a bare name, or of a YAML file (relative to the current folder) where the argument ends in .yaml.
+
+    Raises UsageError: unknown name (with the known ones and the nearest), unreadable file, wrong field, missing commit.
+    """
+    is_path = name_or_path.endswith((".yaml", ".yml"))
+    file = Path(name_or_path).expanduser() if is_path else _shipped(name_or_path)
+    try:
+        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read model preset {file}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"model preset {file} is not YAML: {error}".replace("\n", " ")) from error
+    if not isinstance(fields, dict):
+        raise UsageError(
+            f"model preset {file} holds {type(fields).__name__}; a preset is a mapping with name, task, adapter, repository, commit"
+        )
+    folder = fields.get("repository")
+    if isinstance(folder, str) and folder.startswith(("./", "../")):
+        fields["repository"] = str((file.parent / folder).resolve())
+    from internvid_pipeline.config.load import validated  # load.py needs configs_dir of this module
+
+    return validated(ModelPreset, {"name": file.stem, **fields}, f"model preset {file}")
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets, in alphabetical order."""
+    return sorted(file.stem for file in (configs_dir() / "models").glob("*.yaml"))
+
+
+def _shipped(name: str) -> Path:
+    known = preset_names()
+    if name in known:
+        return configs_dir() / "models" / f"{name}.yaml"
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UsageError(f"no model preset {name!r}: known are {', '.join(known)}, or give a path ending in .yaml{hint}")
+
+
+def _resolved(value: Any) -> Any:
+    return load_preset(value) if isinstance(value, str) else value
+
+
+# A field of a stage's config: a preset's name or path, or its fields.
+PresetField = Annotated[ModelPreset, BeforeValidator(_resolved)]

@@ -1,0 +1,284 @@
+"""The one who watches a worker: runs it in a process that may die, and finds out which item killed it.
+
+A worker that segfaults, hangs past its deadline or grows past its memory bound takes only the items with it that were under way.
+Those are tried again one at a time: the one that kills the worker again, alone, is the guilty one and becomes a Fail.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.worker import StageWorker
+from internvid_pipeline.errors import InternvidError, SetupError, StorageError
+from internvid_pipeline.stage import Fail, Item, Outcome, Stage, WorkerContext
+from internvid_pipeline.storage import Root, owned_folder, scratch_base
+
+_POLL_S = 0.2
+_SETUP_DEADLINE_S = 3600.0  # loading a large model from a slow disk; a stage's own items have their own deadlines
+_LONE_DEATHS = 2  # a signal from outside (kill, the kernel's memory killer) may hit an innocent once
+_IDLE_DEATHS = 3
+_LAST_WORDS_CHARS = 2000
+
+
+class Host(Protocol):
+    """Runs a stage over items. `scratch` is where its files are until the partition is committed."""
+
+    scratch: Path
+
+    def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
+        """One outcome per item, in order. Raises StorageError, SetupError, ContractError."""
+
+    def close(self) -> None:
+        """Ends the worker and deletes its scratch folder."""
+
+
+class _Death(Exception):
+    """The worker is gone. is_certain: we ended it ourselves for what the item did."""
+
+    def __init__(self, error_class: str, message: str, is_certain: bool) -> None:
+        super().__init__(message)
+        self.error_class, self.message, self.is_certain = error_class, message, is_certain
+
+
+class DirectHost:
+    """The stage in this very process: for a debugger. Nothing ends a stage that hangs, and a crash is a crash."""
+
+    def __init__(self, plan: StagePlan, root: Root, reduced: Mapping[str, float]) -> None:
+        self.scratch = owned_folder(scratch_base())
+        stage = plan.build()
+        _prepare_node(plan, stage)
+        self._worker = StageWorker(stage, WorkerContext(root=root, scratch=self.scratch, resources=plan.resources, reduced=reduced))
+
+    def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
+        outcomes: dict[int, Outcome[Any]] = {}
+        self._worker.run(list(enumerate(items)), lambda index: None, outcomes.__setitem__)
+        return [outcomes[index] for index in range(len(items))]
+
+    def close(self) -> None:
+        self._worker.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class ProcessHost:
+    """The stage in a child process, watched."""
+
+    def __init__(self, plan: StagePlan, root: Root, reduced: Mapping[str, float]) -> None:
+        self.plan, self.root, self.reduced = plan, root, reduced
+        self.stage = plan.build()
+        self.scratch = owned_folder(scratch_base())
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+        self._idle_deaths = 0
+        self._memory_checked_at = 0.0
+
+    @property
+    def _log(self) -> Path:
+        return self.scratch / ".worker.log"
+
+    def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
+        outcomes: dict[int, Outcome[Any]] = {}
+        pending = dict(enumerate(items))
+        while pending:
+            begun: set[int] = set()
+            try:
+                self._round(pending, begun, outcomes)
+            except _Death as death:
+                suspects = [index for index in sorted(begun) if index not in outcomes]
+                self._judge(suspects, items, outcomes, death)
+            pending = {index: item for index, item in pending.items() if index not in outcomes}
+        return [outcomes[index] for index in range(len(items))]
+
+    def _judge(self, suspects: Sequence[int], items: Sequence[Item[Any]], outcomes: dict[int, Outcome[Any]], death: _Death) -> None:
+        """Finds the guilty among the items that were under way when the worker died."""
+        if self.stage.whole_partition or not suspects:
+            # Nothing to take apart: a partition that is one unit is tried again whole.
+            self._idle_deaths += 1
+            if self._idle_deaths >= _IDLE_DEATHS:
+                raise SetupError(
+                    f"stage {self.plan.name}: its worker died {self._idle_deaths} times without finishing an item: {death.message}"
+                ) from death
+            return
+        alone = len(suspects) == 1
+        for index in suspects:
+            self._try_alone(index, items[index], outcomes, death if alone else None)
+
+    def _try_alone(self, index: int, item: Item[Any], outcomes: dict[int, Outcome[Any]], first: _Death | None) -> None:
+        deaths = [first] if first else []
+        while index not in outcomes:
+            if deaths and (deaths[-1].is_certain or len(deaths) >= _LONE_DEATHS):
+                last = deaths[-1]
+                outcomes[index] = Fail(last.error_class, last.message, self._last_words(), len(deaths))
+                return
+            try:
+                self._round({index: item}, set(), outcomes)
+            except _Death as death:
+                deaths.append(death)
+
+    def _round(self, pending: Mapping[int, Item[Any]], begun: set[int], outcomes: dict[int, Outcome[Any]]) -> None:
+        """Gives the items to the worker and takes in what it says until it is done. Raises _Death."""
+        connection = self._alive()
+        deadlines = {index: self.stage.deadline_s(item.record) * self.plan.deadline_factor for index, item in pending.items()}
+        self._send(connection, ("run", list(pending.items())))
+        last = time.monotonic()
+        while True:
+            under_way = [index for index in begun if index not in outcomes]
+            limit_s = sum(deadlines[index] for index in under_way) or max(deadlines.values())
+            message = self._receive(connection, last + limit_s, limit_s)
+            if message is None:
+                continue
+            last = time.monotonic()
+            if message[0] == "begin":
+                begun.add(message[1])
+            elif message[0] == "finish":
+                outcomes[message[1]] = message[2]
+                self._idle_deaths = 0
+            elif message[0] == "done":
+                return
+
+    def _send(self, connection: Connection, message: tuple[Any, ...]) -> None:
+        try:
+            connection.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._dead() from None
+
+    def _receive(self, connection: Connection, deadline: float, limit_s: float) -> tuple[Any, ...] | None:
+        """The next message, None where there is none yet. Raises _Death for a dead, hanging or overgrown worker, and what the worker
+        says is the machine's or the stage's fault."""
+        try:
+            message: tuple[Any, ...] | None = connection.recv() if connection.poll(_POLL_S) else None
+        except (EOFError, ConnectionResetError):
+            raise self._dead() from None
+        if message is not None and message[0] == "error":
+            self._end()
+            raise _fault(self.plan.name, *message[1:])
+        self._check_memory()
+        if message is None and time.monotonic() > deadline:
+            self._end(signal.SIGABRT)
+            raise _Death("DeadlineExceeded", f"no result within {limit_s:.0f} s; the worker was ended (placement deadline_factor)", True)
+        return message
+
+    def _check_memory(self) -> None:
+        if time.monotonic() - self._memory_checked_at < _POLL_S:
+            return
+        self._memory_checked_at = time.monotonic()
+        held_mb, bound_mb = self._memory_mb(), self.plan.resources.memory_mb
+        if held_mb > bound_mb:
+            self._end()
+            raise _Death("MemoryLimit", f"the worker held more than its bound of {bound_mb} MB and was ended (placement memory_mb)", True)
+
+    def _memory_mb(self) -> float:
+        assert self._process is not None
+        try:
+            process = psutil.Process(self._process.pid)
+            family = [process, *process.children(recursive=True)]
+            return sum(_resident_bytes(member) for member in family) / 1e6
+        except psutil.Error:
+            return 0.0
+
+    def _alive(self) -> Connection:
+        """The connection to a worker that is set up, started anew where there is none."""
+        if self._connection is None or self._process is None or self._process.poll() is not None:
+            self._end()
+            self._start()
+        assert self._connection is not None
+        return self._connection
+
+    def _start(self) -> None:
+        _prepare_node(self.plan, self.stage)
+        ours, theirs = socket.socketpair()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "internvid_pipeline.engine.child", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        theirs.close()
+        self._connection = Connection(ours.detach())
+        self._send(self._connection, ("setup", self.plan, self.root, self.scratch, dict(self.reduced)))
+        deadline = time.monotonic() + _SETUP_DEADLINE_S
+        while self._receive(self._connection, deadline, _SETUP_DEADLINE_S) is None:
+            pass
+
+    def _dead(self) -> _Death:
+        """What became of a worker that closed its end."""
+        code = self._process.wait(timeout=10) if self._process is not None else 0
+        self._end()
+        if code < 0:
+            return _Death("WorkerDied", f"the worker was killed by {signal.Signals(-code).name} while on this item", False)
+        return _Death("WorkerDied", f"the worker exited with status {code} while on this item", False)
+
+    def _last_words(self) -> str:
+        try:
+            return self._log.read_bytes()[-_LAST_WORDS_CHARS:].decode(errors="replace")
+        except OSError:
+            return ""
+
+    def _end(self, first: signal.Signals = signal.SIGKILL) -> None:
+        """Ends the worker and its children. SIGABRT first makes Python print where it hung."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                if first != signal.SIGKILL:
+                    self._process.send_signal(first)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._process.wait(timeout=2)
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = None
+
+    def close(self) -> None:
+        if self._connection is not None and self._process is not None:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self._connection.send(("stop",))
+                self._process.wait(timeout=10)
+        self._end()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _prepare_node(plan: StagePlan, stage: Stage[Any, Any, Any]) -> None:
+    """One worker of a node at a time: without the lock, eight would fetch the same weights at once."""
+    scratch_base().mkdir(parents=True, exist_ok=True)
+    with open(scratch_base() / f"prepare-{plan.name}-{plan.fingerprint}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stage.prepare_node()
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _fault(stage: str, error_class: str, message: str, detail: str) -> InternvidError:
+    kinds: dict[str, type[InternvidError]] = {cls.__name__: cls for cls in (StorageError, SetupError)}
+    kind = kinds.get(error_class)
+    if kind is not None:
+        return kind(message)
+    fault = (StorageError if "OSError" in error_class else SetupError)(f"stage {stage}: {error_class}: {message}")
+    fault.add_note(detail)
+    return fault
+
+
+def open_host(plan: StagePlan, root: Root, reduced: Mapping[str, float], isolate: bool) -> Host:
+    """A host for a stage: in a process that may die, or (isolate False) in this one."""
+    return ProcessHost(plan, root, reduced) if isolate else DirectHost(plan, root, reduced)

@@ -1,0 +1,83 @@
+"""What became of every input: the line that a person asks for, put together from the tables."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.read_items import read_rows
+from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, SourceRecord, VideoRecord
+from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_table
+
+
+@dataclass(frozen=True, slots=True)
+class InputOutcome:
+    """One input. outcome: `clips`, `dropped`, `failed` or `pending`. clips: clips cut from it. in_shards: those that are in shards.
+    reason: why it was lost, or what was lost of it; empty where nothing was."""
+
+    uri: str
+    outcome: str
+    clips: int
+    in_shards: int
+    reason: str
+
+
+def input_outcomes(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Iterator[InputOutcome]:
+    """One outcome per input, in the order of the partitions."""
+    for partition in partitions:
+        yield from _of_partition(root, plans, partition)
+
+
+def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Iterator[InputOutcome]:
+    losses: dict[str, DropRecord | FailureRecord] = {}
+    videos: dict[str, str] = {}
+    clips: Counter[str] = Counter()
+    samples: Counter[str] = Counter()
+    lost_parts: dict[str, Counter[str]] = {}
+    for plan in plans:
+        if partition not in done_partitions(root, plan.folder):
+            continue
+        stage = plan.build()
+        writes = stage.writes
+        _collect_losses(root, plan, partition, stage.reads in (SourceRecord, VideoRecord), losses, lost_parts)
+        if writes in (VideoRecord, ClipRecord, SampleRecord):
+            for row in read_rows(root, plan.folder, partition, writes):
+                if writes is VideoRecord:
+                    videos[row.source_uri] = row.video_id
+                else:
+                    (clips if writes is ClipRecord else samples)[row.video_id] += 1
+    for source in read_rows(root, None, partition, SourceRecord):
+        video_id = videos.get(source.uri, "")
+        loss = losses.get(source.uri) or losses.get(video_id)
+        parts = lost_parts.get(video_id, Counter())
+        yield _outcome(source.uri, loss, clips[video_id], samples[video_id], parts)
+
+
+def _collect_losses(
+    root: Root,
+    plan: StagePlan,
+    partition: int,
+    are_whole: bool,
+    losses: dict[str, DropRecord | FailureRecord],
+    lost_parts: dict[str, Counter[str]],
+) -> None:
+    """Sorts a stage's losses into whole inputs (`are_whole`: the stage reads sources or videos) and clips of a video."""
+    manifest = read_manifest(root, plan.folder, partition)
+    for kind, record_type in (("drops", DropRecord), ("failures", FailureRecord)):
+        path = manifest.path_of(kind)
+        for row in read_table(root, path, record_type) if path else []:
+            part_of = getattr(row, "part_of", None)
+            if are_whole and part_of is None:
+                losses.setdefault(row.item_id, row)
+                continue
+            owner = part_of or row.item_id.split("/", 1)[0].rsplit("_", 2)[0]
+            reason = row.reason if isinstance(row, DropRecord) else row.error_class
+            lost_parts.setdefault(owner, Counter())[reason] += 1
+
+
+def _outcome(uri: str, loss: DropRecord | FailureRecord | None, clips: int, in_shards: int, parts: Counter[str]) -> InputOutcome:
+    if loss is not None and not clips:
+        kind, name = ("dropped", loss.reason) if isinstance(loss, DropRecord) else ("failed", loss.error_class)
+        return InputOutcome(uri, kind, 0, 0, f"{name}: {loss.message}")
+    words = ", ".join(f"{count} {reason}" for reason, count in sorted(parts.items()))
+    return InputOutcome(uri, "clips" if clips else "pending", clips, in_shards, words)

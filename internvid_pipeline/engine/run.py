@@ -1,0 +1,130 @@
+"""A run from config to report: inputs become partitions, the plan is cut into segments, an engine runs them, manifests tell the rest."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from internvid_pipeline.config import DatasetConfig, to_yaml
+from internvid_pipeline.engine import inline
+from internvid_pipeline.engine.attempt import PartitionError
+from internvid_pipeline.engine.inputs import list_inputs
+from internvid_pipeline.engine.partitions import append_partitions, partition_numbers
+from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
+from internvid_pipeline.engine.progress import Observer, watched
+from internvid_pipeline.engine.publish import withdraw_superseded
+from internvid_pipeline.engine.reduce import reduced_of
+from internvid_pipeline.engine.report import StageStatus, StatusReader
+from internvid_pipeline.engine.segments import cut_segments
+from internvid_pipeline.errors import UsageError
+from internvid_pipeline.registry import build_stages, resolved
+from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout
+
+ENGINES = ("ray", "inline")
+
+
+@dataclass
+class RunReport:
+    """What a run did. new_partitions: partitions appended by it. errors: partitions that could not be run (the run can be resumed)."""
+
+    statuses: list[StageStatus]
+    num_partitions: int
+    new_partitions: int
+    errors: list[PartitionError] = field(default_factory=list)
+
+    def exit_status(self, max_failed_ratio: float) -> int:
+        """3 where partitions could not be run, 1 where a stage failed on too large a share of its inputs, else 0."""
+        if self.errors:
+            return 3
+        return 1 if any(status.failed_ratio > max_failed_ratio for status in self.statuses) else 0
+
+
+def open_root(config: DatasetConfig) -> Root:
+    """The config's root. Raises UsageError."""
+    return Root(check_root_uri(config.root))
+
+
+def run_dataset(
+    config: DatasetConfig,
+    engine: str = "ray",
+    until: str | None = None,
+    only: str | None = None,
+    observer: Observer | None = None,
+) -> RunReport:
+    """Runs what is missing of a data set. Everything that is done stays as it is; a run that is stopped anywhere is resumed by calling
+    this again. Raises UsageError, StorageError, SetupError."""
+    if engine not in ENGINES:
+        raise UsageError(f"no engine {engine!r}; choose one of {', '.join(ENGINES)}")
+    root = open_root(config)
+    build_stages(config)  # a wrong config is found before anything is written
+    select_stages(build_plan(config, 0), until, only)
+    inputs = list_inputs(config.source, exclude=root.folder)
+    root.check_writable()
+    root.clean_staging()
+    fresh = append_partitions(root, inputs, config.source)
+    partitions = partition_numbers(root)
+    plans = build_plan(config, len(partitions))
+    chosen = select_stages(plans, until, only)
+    _write_description(root, config, plans)
+    reader = StatusReader(root, chosen, partitions)
+    with watched(reader, observer):
+        errors = _run_plan(root, config, chosen, partitions, engine)
+    return RunReport(reader.read(), len(partitions), len(fresh), errors)
+
+
+def _write_description(root: Root, config: DatasetConfig, plans: Sequence[StagePlan]) -> None:
+    """The resolved config, and for each fingerprint what it was made from."""
+    root.replace_bytes(layout.DATASET_FILE, to_yaml(resolved(config)).encode())
+    for plan in plans:
+        path = layout.fingerprint_file(plan.folder)
+        if not root.exists(path):
+            root.put_bytes_if_absent(path, json.dumps(plan.made_from, indent=1, ensure_ascii=False).encode())
+
+
+def partitions_to_do(root: Root, plan: StagePlan, partitions: Sequence[int]) -> list[int]:
+    """Partitions that the stage has not done."""
+    done = done_partitions(root, plan.folder)
+    return [partition for partition in partitions if partition not in done]
+
+
+def _run_plan(
+    root: Root, config: DatasetConfig, plans: Sequence[StagePlan], partitions: Sequence[int], engine: str
+) -> list[PartitionError]:
+    if not any(partitions_to_do(root, plan, partitions) for plan in plans):
+        return []  # nothing to do: Ray is not even started
+    module, stop = _started(engine, config.placement.ray_address)
+    try:
+        return _run_segments(root, config, cut_segments(plans, *module.machine_resources()), partitions, module)
+    finally:
+        stop()
+
+
+def _started(engine: str, ray_address: str) -> tuple[ModuleType, Callable[[], None]]:
+    if engine == "inline":
+        return inline, lambda: None
+    from internvid_pipeline.engine import ray
+
+    ray.start(ray_address)
+    return ray, ray.stop
+
+
+def _run_segments(
+    root: Root, config: DatasetConfig, segments: Sequence[Sequence[StagePlan]], partitions: Sequence[int], module: ModuleType
+) -> list[PartitionError]:
+    errors: list[PartitionError] = []
+    for segment in segments:
+        lost = {error.partition for error in errors}
+        todo = {plan.name: [number for number in partitions_to_do(root, plan, partitions) if number not in lost] for plan in segment}
+        if not any(todo.values()):
+            continue
+        if lost and any(plan.needs_reduce for plan in segment):
+            break  # a percentile over a part of the set would be another percentile
+        reduced = {plan.name: reduced_of(root, plan, partitions) for plan in segment if todo[plan.name]}
+        for plan in segment:
+            if todo[plan.name]:
+                withdraw_superseded(root, plan)
+        placement = config.placement
+        errors += module.run_segment(root, segment, todo, reduced, placement.isolate, placement.partition_attempts)
+        if any(error.is_fatal for error in errors):
+            break
+    return errors

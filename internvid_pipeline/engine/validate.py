@@ -1,0 +1,164 @@
+"""Checking a data set against itself: manifests, files, tables, media references, and the samples in the shards."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.errors import StorageError
+from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
+from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, read_arrow, read_manifest, read_table
+
+_PARTS = ("json", "mp4", "txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """where: path of the file, and the item in it. what: what is wrong, in words."""
+
+    where: str
+    what: str
+
+
+@dataclass
+class ValidationReport:
+    """What was looked at and what is wrong. warnings: true but not wrong, such as rows made by stand-ins."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    checked_partitions: int = 0
+    checked_rows: int = 0
+    checked_samples: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return asdict(self)
+
+
+def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int], read_media: bool) -> ValidationReport:
+    """Checks every done partition of every stage. `read_media` reads all bytes and compares hashes; without it sizes are compared."""
+    report = ValidationReport()
+    stand_ins: dict[str, int] = {}
+    for plan in plans:
+        record_type = plan.build().writes
+        seen: dict[str, int] = {}
+        for partition in sorted(done_partitions(root, plan.folder) & set(partitions)):
+            report.checked_partitions += 1
+            try:
+                manifest = read_manifest(root, plan.folder, partition)
+            except StorageError as error:
+                report.problems.append(Problem(plan.folder, str(error)))
+                continue
+            report.problems += _check_files(root, manifest, read_media)
+            rows = _check_table(root, manifest, record_type, report)
+            report.problems += _check_rows(manifest, rows, seen)
+            stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows)
+            if record_type is SampleRecord:
+                report.checked_samples += len(rows)
+                report.problems += _check_samples(root, rows)
+    report.warnings = [f"{count} rows of {name} were made by stand-ins, not by models" for name, count in stand_ins.items() if count]
+    return report
+
+
+def _check_files(root: Root, manifest: Manifest, read_media: bool) -> Iterator[Problem]:
+    if manifest.inputs != manifest.emitted + manifest.dropped + manifest.failed:
+        yield Problem(f"{manifest.stage} partition {manifest.partition}", f"{manifest.inputs} inputs are not the sum of its outcomes")
+    for file in manifest.files:
+        size = root.size_bytes(file.path)
+        if size is None:
+            yield Problem(file.path, "is missing")
+        elif size != file.size_bytes:
+            yield Problem(file.path, f"has {size} bytes, its manifest says {file.size_bytes}")
+        elif read_media and _sha256(root, file) != file.sha256:
+            yield Problem(file.path, "does not have the sha256 of its manifest")
+
+
+def _sha256(root: Root, file: StoredFile) -> str:
+    digest = hashlib.sha256()
+    step = 2**24
+    for offset in range(0, file.size_bytes, step):
+        digest.update(root.read_media(MediaRef(uri=file.path, offset_bytes=offset, size_bytes=min(step, file.size_bytes - offset))))
+    return digest.hexdigest()
+
+
+def _check_table(root: Root, manifest: Manifest, record_type: type, report: ValidationReport) -> list[Any]:
+    path = manifest.path_of("rows")
+    if path is None or root.size_bytes(path) is None:
+        return []  # reported with the files
+    try:
+        if not read_arrow(root, path).schema.equals(schema_of(record_type)):
+            report.problems.append(Problem(path, f"does not have the schema of {record_type.__name__}"))
+        rows: list[Any] = read_table(root, path, record_type)
+    except StorageError as error:
+        report.problems.append(Problem(path, str(error)))
+        return []
+    report.checked_rows += len(rows)
+    if len(rows) != manifest.rows:
+        report.problems.append(Problem(path, f"has {len(rows)} rows, its manifest says {manifest.rows}"))
+    return rows
+
+
+def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int]) -> Iterator[Problem]:
+    sizes = {file.path: file.size_bytes for file in manifest.files}
+    for row in rows:
+        where = f"{manifest.stage} partition {manifest.partition}, {row.item_id}"
+        if row.item_id in seen:
+            yield Problem(where, f"stands in partition {seen[row.item_id]} too")
+        seen[row.item_id] = manifest.partition
+        if isinstance(row, ClipRecord) and not (row.start_frame < row.end_frame and row.start_s < row.end_s and row.num_frames == row.end_frame - row.start_frame):
+            yield Problem(where, f"its span is not one: frames [{row.start_frame}, {row.end_frame}), {row.start_s} s to {row.end_s} s")
+        for ref in _refs(row):
+            if not ref.uri.startswith("/") and "://" not in ref.uri:
+                end = (ref.offset_bytes or 0) + (ref.size_bytes or 0)
+                if ref.uri not in sizes or end > sizes[ref.uri]:
+                    yield Problem(where, f"points at bytes up to {end} of {ref.uri}, which its manifest does not hold")
+
+
+def _refs(value: Any) -> Iterator[MediaRef]:
+    if isinstance(value, MediaRef):
+        yield value
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from _refs(part)
+    elif is_dataclass(value):
+        for one in fields(value):
+            yield from _refs(getattr(value, one.name))
+
+
+def _check_samples(root: Root, rows: Sequence[SampleRecord]) -> Iterator[Problem]:
+    """Each sample's bytes are a piece of tar with exactly its three parts, and these are of one clip."""
+    for row in rows:
+        where = f"{row.media.uri}, {row.clip_id}"
+        try:
+            parts = _tar_parts(root.read_media(row.media))
+        except (FileNotFoundError, StorageError, tarfile.TarError) as error:
+            yield Problem(where, f"cannot be read: {error}")
+            continue
+        names = [f"{row.clip_id}.{part}" for part in _PARTS]
+        if sorted(parts) != names:
+            yield Problem(where, f"holds {', '.join(sorted(parts)) or 'nothing'}; a sample is {', '.join(names)}")
+            continue
+        yield from _check_content(where, row, parts)
+
+
+def _tar_parts(data: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+
+
+def _check_content(where: str, row: SampleRecord, parts: dict[str, bytes]) -> Iterator[Problem]:
+    try:
+        metadata = json.loads(parts[f"{row.clip_id}.json"])
+    except ValueError as error:
+        yield Problem(where, f"its json is none: {error}")
+        return
+    if metadata.get("clip_id") != row.clip_id:
+        yield Problem(where, f"its json is of {metadata.get('clip_id')}")
+    if metadata.get("caption") != parts[f"{row.clip_id}.txt"].decode(errors="replace"):
+        yield Problem(where, "its txt is not the caption in its json")
+    if hashlib.sha256(parts[f"{row.clip_id}.mp4"]).hexdigest() != metadata.get("sha256"):
+        yield Problem(where, "its mp4 does not have the sha256 in its json")

@@ -1,0 +1,110 @@
+"""What runs inside a worker: loading ahead in threads, batches, and one outcome per item whatever `process` raises."""
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from internvid_pipeline.errors import ContractError, InternvidError, TransientError, is_machine_fault
+from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, Stage, WorkerContext
+
+TRANSIENT_ATTEMPTS = 3
+_BACKOFF_S = 0.5
+_DETAIL_CHARS = 2000
+
+Begin = Callable[[int], None]
+Finish = Callable[[int, Outcome[Any]], None]
+
+
+def failure(error: BaseException, attempts: int = 1) -> Fail:
+    """An exception as an outcome: class, one line, and the end of the traceback."""
+    lines = str(error).strip().splitlines()
+    message = lines[0] if lines else type(error).__name__
+    detail = "" if isinstance(error, InternvidError) else "".join(traceback.format_exception(error))[-_DETAIL_CHARS:]
+    return Fail(type(error).__name__, message[:500], detail, attempts)
+
+
+class StageWorker:
+    """A stage set up in this process. `run` reports through callbacks, so that whoever watches knows which items are under way."""
+
+    def __init__(self, stage: Stage[Any, Any, Any], context: WorkerContext) -> None:
+        self.stage = stage
+        self.resources = context.resources
+        self._loaders = ThreadPoolExecutor(max_workers=self.resources.load_threads, thread_name_prefix="load")
+        stage.setup(context)
+
+    def close(self) -> None:
+        """Ends the stage and its loading threads."""
+        self._loaders.shutdown(cancel_futures=True)
+        self.stage.teardown()
+
+    def run(self, items: Sequence[tuple[int, Item[Any]]], begin: Begin, finish: Finish) -> None:
+        """Gives every item to the stage; `begin(i)` before it is touched, `finish(i, outcome)` once. Raises what is the machine's fault,
+        and ContractError."""
+        size = len(items) if self.stage.whole_partition else self.resources.batch_size
+        ahead = size + self.resources.load_threads
+        loads: dict[int, Future[Any]] = {}
+        for start in range(0, len(items), max(size, 1)):
+            for index, item in items[start : start + ahead]:
+                if index not in loads:
+                    begin(index)
+                    loads[index] = self._loaders.submit(self._load, item)
+            loaded = []
+            for index, item in items[start : start + size]:
+                outcome = loads.pop(index).result()
+                if isinstance(outcome, Fail):
+                    finish(index, outcome)
+                else:
+                    loaded.append((index, replace(item, payload=outcome)))
+            self._process(loaded, finish)
+
+    def _load(self, item: Item[Any]) -> Any:
+        return self._attempted(lambda: self.stage.load(item.record))
+
+    def _process(self, batch: Sequence[tuple[int, Item[Any]]], finish: Finish) -> None:
+        if not batch:
+            return
+        outcomes = self._attempted(lambda: self._checked([item for _, item in batch]))
+        if not isinstance(outcomes, Fail):
+            for (index, _), outcome in zip(batch, outcomes, strict=True):
+                finish(index, outcome)
+        elif len(batch) == 1 or self.stage.whole_partition:
+            for index, _ in batch:
+                finish(index, outcomes)
+        else:  # one item spoiled the batch: the others are innocent
+            for one in batch:
+                self._process([one], finish)
+
+    def _checked(self, items: list[Item[Any]]) -> list[Outcome[Any]]:
+        outcomes = self.stage.process(items)
+        if len(outcomes) != len(items):
+            raise ContractError(
+                f"stage {self.stage.name}: process returned {len(outcomes)} outcomes for {len(items)} items; it must return one each"
+            )
+        for outcome in outcomes:
+            if not isinstance(outcome, (Emit, Drop, Fail)):
+                raise ContractError(
+                    f"stage {self.stage.name}: process returned a {type(outcome).__name__}; it must return Emit, Drop or Fail"
+                )
+            if isinstance(outcome, Emit) and not (outcome.records and all(isinstance(row, self.stage.writes) for row in outcome.records)):
+                raise ContractError(
+                    f"stage {self.stage.name}: an Emit must hold one or more {self.stage.writes.__name__} rows, not {outcome.records!r:.80}"
+                )
+        return outcomes
+
+    def _attempted(self, call: Callable[[], Any]) -> Any:
+        """The call's result, or a Fail. Faults that may pass are tried again; the machine's own are raised."""
+        for attempt in range(1, TRANSIENT_ATTEMPTS + 1):
+            try:
+                return call()
+            except TransientError as error:
+                if attempt == TRANSIENT_ATTEMPTS:
+                    return failure(error, attempt)
+                time.sleep(_BACKOFF_S * 2**attempt)
+            except Exception as error:  # the one door: whatever a stage raises becomes the item's outcome
+                if is_machine_fault(error):
+                    raise
+                return failure(error)
+        raise AssertionError("unreachable: the loop returns")

@@ -1,0 +1,125 @@
+"""One clip as an mp4 file: H.264 and AAC, exact times, the same bytes on every run."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.video.frame import PictureType
+
+from internvid_pipeline.errors import DamagedMedia, is_machine_fault
+from internvid_pipeline.media.audio import Samples, SoundReader
+from internvid_pipeline.media.upright import PictureFormat
+
+# fflags bitexact: no encoder version, no random ids. faststart: the index first, so that a reader of a byte range finds it.
+_CONTAINER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
+_FEED_SAMPLES = 1024  # AAC's frame
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """crf, preset: x264's. audio_bit_rate: bits per second for one channel."""
+
+    crf: int = 18
+    preset: str = "veryfast"
+    audio_bit_rate: int = 64_000
+
+
+class ClipFile:
+    """Frames in, mp4 out. Times are relative to the clip's start, in the source's time base. Sound is written as far as the pictures have
+    come, so that neither waits in memory. Leave by `finish`, or by `abandon` which deletes the file."""
+
+    def __init__(self, path: Path, picture: PictureFormat, time_base: Fraction, mean_fps: Fraction, settings: EncoderSettings) -> None:
+        self.path, self._time_base = path, time_base
+        self._container = av.open(f"file:{path}", "w", format="mp4", container_options=_CONTAINER_OPTIONS)
+        self._video = self._add_video(picture, mean_fps, settings)
+        self._settings = settings
+        self._sound: SoundReader | None = None
+        self._audio: av.AudioStream | None = None
+        self._sound_start = self._sound_written = 0
+        self._durations: dict[int, int] = {}
+
+    def add_sound(self, sound: SoundReader, start_sample: int) -> None:
+        """Before the first frame. start_sample: of `sound`, heard with the first picture."""
+        self._sound, self._sound_start = sound, start_sample
+        self._audio = self._container.add_stream("aac", rate=sound.rate_hz, layout=sound.layout)
+        self._audio.codec_context.bit_rate = self._settings.audio_bit_rate * sound.channels
+        self._audio.codec_context.flags |= Flags.bitexact
+        self._audio.codec_context.thread_count = 1
+
+    def add(self, frame: av.VideoFrame, pts: int, duration: int) -> None:
+        """frame: of the PictureFormat. pts, duration: in the time base."""
+        frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
+        frame.pict_type = PictureType.NONE  # the source's key frames are not ours
+        self._durations[pts] = duration
+        self._mux_video(frame)
+        self._mux_sound((pts + duration) * self._time_base)
+
+    def finish(self, end_pts: int) -> None:
+        """end_pts: when the last picture ends; sound is written up to there."""
+        self._mux_video(None)
+        self._mux_sound(end_pts * self._time_base, last=True)
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Closes and deletes the file."""
+        try:
+            self._container.close()
+        except (FFmpegError, OSError) as error:
+            if is_machine_fault(error):
+                raise
+        finally:
+            self.path.unlink(missing_ok=True)
+
+    def _add_video(self, picture: PictureFormat, mean_fps: Fraction, settings: EncoderSettings) -> av.VideoStream:
+        options = {"crf": str(settings.crf), "preset": settings.preset, "bf": "0"}
+        stream = self._container.add_stream("libx264", rate=mean_fps.limit_denominator(1 << 16), options=options)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = picture.width_px, picture.height_px, "yuv420p"
+        context.time_base, context.sample_aspect_ratio = self._time_base, picture.pixel_ratio
+        context.colorspace, context.color_primaries = picture.colorspace, picture.color_primaries
+        context.color_trc, context.color_range = picture.color_trc, picture.color_range
+        context.thread_count = 1  # x264's slices and rate control depend on the number of threads
+        context.flags |= Flags.bitexact
+        return stream
+
+    def _mux_video(self, frame: av.VideoFrame | None) -> None:
+        for packet in self._video.encode(frame):
+            packet.duration = self._durations.pop(packet.pts)  # encoders guess it from the mean rate
+            self._container.mux(packet)
+
+    def _mux_sound(self, until_s: Fraction, last: bool = False) -> None:
+        if self._sound is None or self._audio is None:
+            return
+        end = self._sound_start + round(until_s * self._sound.rate_hz)
+        while (room := end - self._sound_start - self._sound_written) >= (1 if last else _FEED_SAMPLES):
+            samples = self._sound.read(self._sound_start + self._sound_written + min(room, _FEED_SAMPLES))
+            if samples.shape[1] == 0:
+                break
+            self._encode_sound(samples)
+        if last:
+            self._container.mux(self._audio.encode(None))
+
+    def _encode_sound(self, samples: Samples) -> None:
+        assert self._sound is not None and self._audio is not None
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._sound.layout)
+        frame.sample_rate, frame.time_base = self._sound.rate_hz, Fraction(1, self._sound.rate_hz)
+        frame.pts = self._sound_written
+        self._sound_written += samples.shape[1]
+        self._container.mux(self._audio.encode(frame))
+
+
+def verify(path: Path, num_frames: int, last_pts: int, time_base: Fraction) -> None:
+    """Reads a clip's packets back. Raises DamagedMedia where their number, the first or the last time is not as asked."""
+    with av.open(f"file:{path}", "r", options={"protocol_whitelist": "file", "format_whitelist": "mov"}) as container:
+        stream = container.streams.video[0]
+        unit = Fraction(stream.time_base or 1)
+        shown = [packet.pts * unit for packet in container.demux(stream) if packet.pts is not None and packet.size > 0]
+    if len(shown) != num_frames or min(shown) != 0 or max(shown) != last_pts * time_base:
+        raise DamagedMedia(
+            f"clip {path.name} came out wrong: {len(shown)} frames from {float(min(shown, default=0)):.6f} to {float(max(shown, default=0)):.6f} s, "
+            f"wanted {num_frames} from 0 to {float(last_pts * time_base):.6f} s"
+        )

@@ -1,0 +1,108 @@
+"""One pass over the pictures of a file: frames in display order, counted from 0, and an account of what could not be decoded."""
+
+from array import array
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from internvid_pipeline.errors import DamagedMedia, MediaLimitError, is_machine_fault
+from internvid_pipeline.media.container import check_size, last_words, translated
+from internvid_pipeline.media.limits import MediaLimits
+from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
+
+
+class FramePass:
+    """Iterate over it once; afterwards `times` and `damaged_frames` tell about the whole file.
+
+    Every pass over the same file gives the same frames under the same numbers: one decoder thread, the same errors at the same
+    packets. Memory is 16 bytes per frame beside the decoder's own.
+    """
+
+    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits) -> None:
+        self._path, self._container, self._stream, self._limits = path, container, stream, limits
+        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
+        self._pts, self._dts = array("q"), array("q")
+        self._last_duration = 0
+        self._corrupt: set[int] = set()
+        self._lost_pts: list[int | None] = []
+        self._lost_at: list[int] = []
+        self.broken_off: str | None = None
+
+    @property
+    def num_frames(self) -> int:
+        """Frames decoded so far."""
+        return len(self._pts)
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        """Frames in display order. Raises MediaLimitError for too many or too large ones, DamagedMedia where too many packets are lost or
+        nothing at all can be decoded."""
+        for packet in self._packets():
+            for frame in self._decoded(packet):
+                self._note(frame)
+                yield frame
+        if not self._pts:
+            raise DamagedMedia(f"no picture can be decoded{f': {self.broken_off}' if self.broken_off else ''}")
+
+    def times(self) -> FrameTimes:
+        """When each of the frames decoded so far is shown. Raises DamagedMedia."""
+        time_base = Fraction(self._stream.time_base or 1)
+        pts, dts = np.array(self._pts, dtype=np.int64), np.array(self._dts, dtype=np.int64)
+        return display_times(pts, dts, self._last_duration, time_base, self._stream.average_rate)
+
+    def damaged_frames(self, times: FrameTimes) -> NDArray[np.int64]:
+        """Numbers of damaged frames, ascending: those that the decoder calls corrupt; for a packet that it refused, the frame shown next
+        after the missing one; and the last frame, where the file breaks off."""
+        damaged = set(self._corrupt)
+        last = times.num_frames - 1
+        for pts, at in zip(self._lost_pts, self._lost_at, strict=True):
+            next_shown = int(np.searchsorted(times.pts, pts)) if pts is not None and not times.repaired else at
+            damaged.add(min(next_shown, last))
+        if self.broken_off:
+            damaged.add(last)
+        return np.array(sorted(damaged), dtype=np.int64)
+
+    def _packets(self) -> Iterator["av.Packet[av.VideoStream] | None"]:
+        """Packets, then None or an empty packet: the sign for the decoder to give what it still holds."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                with translated(self._path, DamagedMedia, "cannot be read on"):
+                    packet = next(packets, None)
+            except DamagedMedia as error:  # a file cut short: what came before is sound
+                self.broken_off = str(error)
+                yield None
+                return
+            if packet is None:
+                return
+            yield packet
+
+    def _decoded(self, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
+        try:
+            return self._stream.codec_context.decode(packet)
+        except (FFmpegError, MemoryError) as error:
+            if is_machine_fault(error):
+                raise
+            self._lose(packet, last_words(error, self._path) if isinstance(error, FFmpegError) else str(error))
+            return []
+
+    def _lose(self, packet: "av.Packet[av.VideoStream] | None", words: str) -> None:
+        self._lost_pts.append(packet.pts if packet else None)
+        self._lost_at.append(len(self._pts))
+        if len(self._lost_pts) > self._limits.max_lost_packets:
+            raise DamagedMedia(f"more than {self._limits.max_lost_packets} packets cannot be decoded (limits.max_lost_packets): {words}")
+
+    def _note(self, frame: av.VideoFrame) -> None:
+        check_size(frame.width, frame.height, self._limits)
+        if len(self._pts) >= self._limits.max_frames:
+            raise MediaLimitError(f"has more than {self._limits.max_frames} frames (limits.max_frames)")
+        if frame.is_corrupt:
+            self._corrupt.add(len(self._pts))
+        self._pts.append(NO_TIME if frame.pts is None else frame.pts)
+        self._dts.append(NO_TIME if frame.dts is None else frame.dts)
+        self._last_duration = frame.duration or 0

@@ -1,0 +1,123 @@
+"""Tiny, randomly initialised models of the real families, written to a folder in the format that the adapters load.
+
+They prove loading code and measure its cost where there are no weights; what they say means nothing. Made from a fixed seed and
+without network; 0.3 MB each, the CLIP 7 MB (its vocabulary is the real one).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.torch_setup import import_torch
+
+_TEXT = [
+    "a man is riding a bicycle on the street",
+    "a dog runs in the park",
+    "two people are cooking in a kitchen",
+    "describe the video in one sentence",
+]
+_SEED = 7
+
+
+def save_tiny_blip2(folder: Path) -> ModelPreset:
+    """A BLIP-2 of two layers a part over an OPT decoder, 32 x 32 pixels; returns the preset that loads it."""
+    preset = ModelPreset(
+        name="tiny-blip2", task="caption", adapter="blip2", repository=str(folder.resolve()), max_new_tokens=6, batch_size=4
+    )
+    torch = import_torch(preset)
+    import transformers
+
+    tokenizer = _tokenizer(["<pad>", "</s>", "<unk>", "<image>"], pad_token="<pad>", eos_token="</s>", bos_token="</s>", unk_token="<unk>")
+    images = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    layers: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    words: dict[str, Any] = {"vocab_size": len(tokenizer)}
+    vision = transformers.Blip2VisionConfig(**layers, intermediate_size=64, image_size=32, patch_size=8)
+    qformer = transformers.Blip2QFormerConfig(**layers, **words, intermediate_size=64, encoder_hidden_size=32)
+    decoder = transformers.OPTConfig(
+        **layers, **words, ffn_dim=64, word_embed_proj_dim=32, max_position_embeddings=128, pad_token_id=0, bos_token_id=1, eos_token_id=1
+    )
+    config = transformers.Blip2Config(
+        vision_config=vision.to_dict(),
+        qformer_config=qformer.to_dict(),
+        text_config=decoder.to_dict(),
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    torch.manual_seed(_SEED)
+    model = transformers.Blip2ForConditionalGeneration(config)
+    _spread(torch, model)
+    model.save_pretrained(folder)
+    transformers.Blip2Processor(images, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return preset
+
+
+def save_tiny_seq2seq(folder: Path) -> ModelPreset:
+    """A T5 of two layers; returns the preset that loads it."""
+    preset = ModelPreset(
+        name="tiny-t5", task="summary", adapter="seq2seq", repository=str(folder.resolve()), max_new_tokens=6, batch_size=4
+    )
+    torch = import_torch(preset)
+    import transformers
+
+    tokenizer = _tokenizer(["<pad>", "</s>", "<unk>"], pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    config = transformers.T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=1,
+    )
+    torch.manual_seed(_SEED)
+    model = transformers.T5ForConditionalGeneration(config)
+    _spread(torch, model)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return preset
+
+
+def save_tiny_open_clip(folder: Path) -> ModelPreset:
+    """A CLIP of two layers a tower, 64 x 64 pixels, with CLIP's own tokenizer; returns the preset that loads it."""
+    preset = ModelPreset(name="tiny-clip", task="alignment", adapter="open_clip", repository=str(folder.resolve()), batch_size=4)
+    torch = import_torch(preset)
+    import open_clip
+    from safetensors.torch import save_file
+
+    shape = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+    }
+    torch.manual_seed(_SEED)
+    model = open_clip.model.CLIP(**json.loads(json.dumps(shape)))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    preprocess = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": shape, "preprocess_cfg": preprocess}), encoding="utf-8")
+    return preset
+
+
+def _spread(torch: Any, model: Any) -> None:
+    """Larger weights: with the usual initialisation a tiny model says the same of every input, and no test could tell them apart."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.normal_(0.0, 0.4)
+
+
+def _tokenizer(special_tokens: list[str], **names: str) -> Any:
+    """A byte-level BPE tokenizer, which covers every UTF-8 text, trained on four sentences."""
+    import tokenizers
+    import transformers
+
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=special_tokens, show_progress=False)
+    bpe.train_from_iterator(_TEXT, trainer)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **names)

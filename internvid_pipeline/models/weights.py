@@ -1,0 +1,109 @@
+"""Where a model's weights lie: a local folder, or the Hub's cache at exactly the preset's commit.
+
+Workers never download: `fetch_weights` runs once per node (`Stage.prepare_node`), `weights_folder` then looks at the disk alone, so that
+a run without network works and a hundred workers do not fetch the same gigabytes.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.errors import SetupError
+
+# Formats of other frameworks; the pickled ones too where the repository has safetensors, which hold no code.
+_NEVER = ["*.msgpack", "*.h5", "*.onnx", "*.tflite", "*.ot", "*.gguf", "onnx/*", "openvino/*", "coreml/*"]
+_PICKLED = ["*.bin", "*.pt", "*.pth", "*.ckpt"]
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+
+
+@contextlib.contextmanager
+def packages_for(preset: ModelPreset) -> Iterator[None]:
+    """Turns a missing package into a SetupError with the line that installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        line = "pip install 'internvid-pipeline[models]'"
+        raise SetupError(f"model {preset.name!r} needs the package {error.name!r}, which is not installed: {line}") from error
+
+
+@contextlib.contextmanager
+def loading(preset: ModelPreset, folder: Path) -> Iterator[None]:
+    """Turns whatever a library raises while it reads `folder` into one line of SetupError."""
+    try:
+        yield
+    except SetupError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise SetupError(f"model {preset.name!r} cannot be loaded from {folder} with adapter {preset.adapter!r}: {reason}") from error
+
+
+def check_loaded(preset: ModelPreset, missing_keys: object) -> None:
+    """Libraries fill weights that the files lack with random numbers and warn; here that is an error. Raises SetupError."""
+    missing = sorted(str(key) for key in missing_keys) if isinstance(missing_keys, (list, set, tuple, frozenset)) else []
+    if missing:
+        raise SetupError(f"model {preset.name!r}: files lack {len(missing)} weights of adapter {preset.adapter!r}, such as {missing[0]}")
+
+
+def weights_folder(preset: ModelPreset, cache: Path | None = None) -> Path:
+    """The local folder with the preset's files; never touches the network. cache: the Hub's cache folder, by default the usual one
+    (HF_HUB_CACHE). Raises SetupError with the command that fetches them where they are not there in full."""
+    if preset.is_local:
+        folder = Path(preset.repository).expanduser()
+        if not folder.is_dir():
+            raise SetupError(f"model {preset.name!r}: no folder {folder}; `repository` must name a folder with the model's files")
+        if not _is_complete(folder):
+            raise SetupError(f"model {preset.name!r}: {folder} holds no complete weights ({', '.join(_WEIGHTS)})")
+        return folder
+    found = _cached(preset, cache)
+    if found is None:
+        raise SetupError(f"weights of {preset.repository} at commit {preset.commit} are not here; fetch them: {_command(preset, cache)}")
+    return found
+
+
+def fetch_weights(preset: ModelPreset, cache: Path | None = None) -> None:
+    """Brings the preset's files into the Hub's cache unless they are there in full. Raises SetupError where that fails, the network
+    is off (HF_HUB_OFFLINE=1) or a local folder is missing."""
+    if preset.is_stand_in:
+        return
+    if preset.is_local or _cached(preset, cache) is not None:
+        weights_folder(preset, cache)
+        return
+    with packages_for(preset):
+        from huggingface_hub import HfApi, snapshot_download
+    try:
+        names = HfApi().list_repo_files(preset.repository, revision=preset.commit)
+        pickled = _PICKLED if any(name.endswith(".safetensors") for name in names) else []
+        snapshot_download(preset.repository, revision=preset.commit, cache_dir=cache, ignore_patterns=[*_NEVER, *pickled])
+    except Exception as error:  # the client raises errors of three libraries
+        reason = " ".join(str(error).split())[:200]
+        message = f"cannot fetch {preset.repository} at commit {preset.commit} ({reason}); with network: {_command(preset, cache)}"
+        raise SetupError(message) from error
+    weights_folder(preset, cache)
+
+
+def _cached(preset: ModelPreset, cache: Path | None) -> Path | None:
+    with packages_for(preset):
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    try:
+        folder = Path(snapshot_download(preset.repository, revision=preset.commit, cache_dir=cache, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    return folder if _is_complete(folder) else None
+
+
+def _command(preset: ModelPreset, cache: Path | None) -> str:
+    where = f" --cache-dir {cache}" if cache else ""
+    return f"hf download {preset.repository} --revision {preset.commit}{where}"
+
+
+def _is_complete(folder: Path) -> bool:
+    """A download that was cut short leaves a folder: every shard that an index names must be there, and some weights at all."""
+    for index in folder.glob("*.safetensors.index.json"):
+        shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+        if not all((folder / shard).is_file() for shard in shards):
+            return False
+    return any(file.is_file() and file.suffix in _WEIGHTS for file in folder.iterdir())

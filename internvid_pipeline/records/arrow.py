@@ -1,0 +1,76 @@
+"""From a frozen record type to its Arrow schema and back, so that a table's columns are written down once: in the record.
+
+Arrow types follow the annotations: str -> string, int -> int64, float -> float64, bool -> bool, `X | None` -> nullable,
+`tuple[X, ...]` -> list, a record -> struct. A field without `| None` is not null. Schemas are always given to Arrow in full:
+`pa.Table.from_pylist` alone keeps only the keys of the first row.
+"""
+
+import dataclasses
+import functools
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+R = TypeVar("R")
+_SCALARS: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) in (Union, types.UnionType):
+        rest = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(rest) == 1:
+            return rest[0], True
+    return annotation, False
+
+
+def _arrow_type(annotation: Any) -> pa.DataType:
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    if get_origin(annotation) is tuple and get_args(annotation)[1:] == (Ellipsis,):
+        return pa.list_(pa.field("item", _arrow_type(get_args(annotation)[0]), nullable=False))
+    if dataclasses.is_dataclass(annotation):
+        return pa.struct(list(schema_of(annotation)))
+    raise TypeError(f"a record's field cannot be {annotation!r}; use str, int, float, bool, another record, tuple[X, ...] or X | None")
+
+
+@functools.cache
+def schema_of(record_type: Any) -> pa.Schema:
+    """The Arrow schema of a record type, its columns in the order of the fields."""
+    hints = get_type_hints(record_type)
+    fields = []
+    for field in dataclasses.fields(record_type):
+        annotation, nullable = _without_none(hints[field.name])
+        fields.append(pa.field(field.name, _arrow_type(annotation), nullable=nullable))
+    return pa.schema(fields)
+
+
+def to_table(records: Iterable[Any], record_type: Any) -> pa.Table:
+    """Records of one type as an Arrow table of `schema_of(record_type)`, in the order given."""
+    return pa.Table.from_pylist([dataclasses.asdict(record) for record in records], schema=schema_of(record_type))
+
+
+def _value(raw: Any, annotation: Any) -> Any:
+    annotation, _ = _without_none(annotation)
+    if raw is None or annotation in _SCALARS:
+        return raw
+    if get_origin(annotation) is tuple:
+        return tuple(_value(part, get_args(annotation)[0]) for part in raw)
+    return from_row(raw, annotation)
+
+
+def from_row(row: Mapping[str, Any], record_type: type[R]) -> R:
+    """One record from a row of `Table.to_pylist()`."""
+    return record_type(**{name: _value(row[name], annotation) for name, annotation in _hints(record_type).items()})
+
+
+@functools.cache
+def _hints(record_type: Any) -> dict[str, Any]:
+    hints = get_type_hints(record_type)
+    return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}
+
+
+def from_table(table: pa.Table, record_type: type[R]) -> list[R]:
+    """Records from a table that has at least the record's columns; others are left out."""
+    return [from_row(row, record_type) for row in table.select(list(_hints(record_type))).to_pylist()]

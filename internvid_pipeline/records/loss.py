@@ -1,0 +1,47 @@
+"""One row per item lost: drops are judgements, failures are accidents. Nothing is lost without one of the two."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """Why an item was left out on purpose."""
+
+    DUPLICATE = "duplicate"  # same bytes as an earlier input
+    NO_VIDEO = "no_video"  # a media file without a picture
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    BLACK = "black"
+    STILL = "still"
+    DAMAGED = "damaged"  # frames are missing or corrupt
+    NO_CLIPS = "no_clips"  # every part of it was dropped
+    EMPTY_CAPTION = "empty_caption"
+    BELOW_MINIMUM = "below_minimum"
+    ABOVE_MAXIMUM = "above_maximum"
+    BELOW_PERCENTILE = "below_percentile"
+    MISSING_VALUE = "missing_value"  # a rule looks at a value that this item does not have
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropRecord:
+    """item_id: what was dropped. part_of: None where the item is an input of the stage; otherwise the input of which it was a part
+    (a shot of a video): the input itself is counted as emitted if other parts of it were kept."""
+
+    stage: str
+    item_id: str
+    part_of: str | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRecord:
+    """error_class: name of the error. message: one line for people. detail: end of the traceback or of the worker's last words.
+    attempts: how often the item was tried."""
+
+    stage: str
+    item_id: str
+    error_class: str
+    message: str
+    detail: str
+    attempts: int

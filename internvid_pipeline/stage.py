@@ -1,0 +1,164 @@
+"""The contract of a stage: a function from partition to partition, one outcome for every input.
+
+To add a stage, write `stages/<name>.py` with one subclass of Stage whose `name` is `<name>`, a test in `tests/stages/`, and an entry
+`<name>:` under `stages:` in a config. `tests/contracts/test_stages.py` picks it up by itself. Only `process` must be written.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from internvid_pipeline.records import DropReason
+from internvid_pipeline.storage import Root
+
+C = TypeVar("C", bound=BaseModel)
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True, slots=True)
+class PartDrop:
+    """A part of an input that was left out (one shot of a video) while the input itself is emitted. item_id names the part."""
+
+    item_id: str
+    reason: DropReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit(Generic[Out]):
+    """The input gave these rows, one or more. Media that was written into the worker's scratch folder is pointed at by
+    `MediaRef.scratch(path)` inside the rows; the engine stores it."""
+
+    records: tuple[Out, ...]
+    dropped_parts: tuple[PartDrop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The input was judged and left out. dropped_parts: the parts that led to it, where there are any."""
+
+    reason: DropReason
+    message: str
+    dropped_parts: tuple[PartDrop, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The input could not be processed. Stages rarely build it: an exception raised by `load` or `process` becomes one."""
+
+    error_class: str
+    message: str
+    detail: str = ""
+    attempts: int = 1
+
+
+Outcome = Emit[Out] | Drop | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[In]):
+    """One input of `process`. record: a row of the table that the stage reads. joined: rows of the tables in `joins` with the same
+    clip_id (or video_id), by record type. payload: what `load` returned. partition: number of the partition being worked on."""
+
+    record: In
+    partition: int = 0
+    joined: Mapping[type, tuple[Any, ...]] = field(default_factory=dict)
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one worker of a stage needs. cpus, gpus: shares for the scheduler. memory_mb: the worker (with its children) is ended
+    when it holds more. batch_size: items per call of `process`. load_threads: calls of `load` that run ahead."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: int = 4000
+    batch_size: int = 8
+    load_threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What a worker has. root: the data set, to read media from. scratch: a local folder of this worker's own; files that rows point
+    at are taken from it and it is emptied after each partition. reduced: result of the stage's `reduce`."""
+
+    root: Root
+    scratch: Path
+    resources: Resources
+    reduced: Mapping[str, float] = field(default_factory=dict)
+
+
+class Stage(ABC, Generic[C, In, Out]):
+    """Base of all stages. The constructor takes the config and touches nothing (no file, network, GPU): building a plan is free.
+
+    name: file name, key in the config, folder in the data set. version: raise it when the same input and config would give another
+    result. config_type: the pydantic model of the stage's part of the config. reads, joins, writes: record types; the engine finds
+    the tables among the stages before this one. An input that lacks a row of a type in `joins` is not given to the stage: it was
+    accounted for where that row was not made. whole_partition: `process` gets all items of a partition in one call.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    config_type: ClassVar[type[BaseModel]]
+    reads: ClassVar[type]
+    joins: ClassVar[tuple[type, ...]] = ()
+    writes: ClassVar[type]
+    whole_partition: ClassVar[bool] = False
+    worker: WorkerContext
+
+    def __init__(self, config: C) -> None:
+        self.config = config
+
+    @property
+    def resources(self) -> Resources:
+        """Needs of one worker; `placement:` in the config overrides single fields. May depend on the config (a stand-in needs no GPU)."""
+        return Resources()
+
+    @property
+    def publish_dir(self) -> str | None:
+        """None: files that rows point at are packed into the partition's tar. A folder below the root (`shards`): they are
+        stored there under their paths in the scratch folder, and replace what an earlier config had put there."""
+        return None
+
+    @property
+    def needs_reduce(self) -> bool:
+        """True where `reduce` must look at all partitions before any is processed (a barrier)."""
+        return False
+
+    def deadline_s(self, record: In) -> float:
+        """Seconds that one input may take, loading included; the worker is ended when it takes longer."""
+        del record
+        return 600.0
+
+    def prepare_node(self) -> None:
+        """Called before a worker starts, by one worker of a node at a time: bring weights to the local disk, which must cost nothing the
+        second time. Without it every worker of a node would fetch them at once."""
+
+    def setup(self, worker: WorkerContext) -> None:
+        """Called once per worker before the first item: load models (after `super().setup(worker)`, which keeps `self.worker`). Raises
+        SetupError where the machine lacks something."""
+        self.worker = worker
+
+    def reduce(self, items: Callable[[], Iterable[Item[In]]]) -> dict[str, float]:
+        """Called once, before the partitions, where `needs_reduce`. `items()` gives all inputs of all partitions, afresh at each
+        call. The result is stored with the stage and given to every worker as `worker.reduced`."""
+        del items
+        return {}
+
+    def load(self, record: In) -> Any:
+        """Reading and decoding for one input, called in threads ahead of `process`. Its result is `Item.payload`."""
+        del record
+        return None
+
+    @abstractmethod
+    def process(self, batch: Sequence[Item[In]]) -> list[Outcome[Out]]:
+        """One outcome per item, in order. An exception fails the items of the batch one by one, never their neighbours."""
+
+    def teardown(self) -> None:
+        """Called once per worker after the last item, if the worker is still alive."""

@@ -1,0 +1,79 @@
+"""The manifest of a partition: written last, put-if-absent. The partition is done when it exists, and only then."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from internvid_pipeline.errors import StorageError
+from internvid_pipeline.storage import layout
+from internvid_pipeline.storage.root import Root
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that a manifest answers for. kind: `rows`, `drops`, `failures`, `media` or `published`."""
+
+    kind: str
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What became of one partition in one stage. inputs = emitted + dropped + failed. rows: rows emitted. dropped_parts: parts of
+    emitted or dropped inputs that were left out. started_at, finished_at: UTC, ISO 8601. wall_s: seconds of work, waiting apart."""
+
+    stage: str
+    fingerprint: str
+    partition: int
+    inputs: int
+    emitted: int
+    dropped: int
+    failed: int
+    rows: int
+    dropped_parts: int
+    drops_by_reason: Mapping[str, int]
+    failures_by_class: Mapping[str, int]
+    files: tuple[StoredFile, ...]
+    started_at: str
+    finished_at: str
+    wall_s: float
+    host: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def path_of(self, kind: str) -> str | None:
+        """Path of the first file of a kind, None where there is none."""
+        return next((file.path for file in self.files if file.kind == kind), None)
+
+    def to_json(self) -> bytes:
+        """Readable JSON, keys in the order of the fields."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
+
+
+def manifest_from_json(data: bytes, where: str) -> Manifest:
+    """Raises StorageError where `data` is not a manifest of a version that we read."""
+    try:
+        raw: dict[str, Any] = json.loads(data)
+        if raw["schema_version"] > SCHEMA_VERSION:
+            raise StorageError(
+                f"{where} has manifest version {raw['schema_version']}; this internvid reads up to {SCHEMA_VERSION}: upgrade it"
+            )
+        return Manifest(**{**raw, "files": tuple(StoredFile(**file) for file in raw["files"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"{where} is not a manifest: {error}") from error
+
+
+def read_manifest(root: Root, folder: str, partition: int) -> Manifest:
+    """The manifest of a partition under a stage's folder. Raises FileNotFoundError where the partition is not done."""
+    path = layout.manifest(folder, partition)
+    return manifest_from_json(root.read_bytes(path), f"{path} in {root.uri}")
+
+
+def done_partitions(root: Root, folder: str) -> set[int]:
+    """Numbers of the partitions whose manifests exist under a stage's folder."""
+    return layout.partitions_in(root.list_names(folder))

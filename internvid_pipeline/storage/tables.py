@@ -1,0 +1,38 @@
+"""Parquet tables of records."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from internvid_pipeline.errors import StorageError
+from internvid_pipeline.records import from_table, to_table
+from internvid_pipeline.storage.root import Root
+
+R = TypeVar("R")
+
+
+def write_table(records: Sequence[Any], record_type: type, target: Path) -> None:
+    """Writes records as Parquet to a staged local file. The bytes depend on the records and on pyarrow's version only."""
+    pq.write_table(to_table(records, record_type), target, compression="zstd")
+
+
+def read_arrow(root: Root, path: str) -> pa.Table:
+    """A table of the root. Raises FileNotFoundError, StorageError where it is not whole."""
+    data = root.read_bytes(path)
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(f"{path} in {root.uri} is not a whole Parquet table: {error}") from error
+
+
+def read_table(root: Root, path: str, record_type: type[R]) -> list[R]:
+    """Records of a table. Raises FileNotFoundError, StorageError where columns are missing."""
+    table = read_arrow(root, path)
+    try:
+        return from_table(table, record_type)
+    except (KeyError, TypeError) as error:
+        raise StorageError(f"{path} in {root.uri} does not hold {record_type.__name__} rows: {error}") from error

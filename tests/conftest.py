@@ -1,0 +1,44 @@
+"""Shared by all tests: data sets of toy stages, and a Ray that touches nothing outside the test's folder."""
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+
+from internvid_pipeline.config import DatasetConfig, config_from
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory):
+    """Ray's token, and the scratch folder, are the tests' own: never files that lie in the home folder."""
+    folder = tmp_path_factory.mktemp("places")
+    token = folder / "ray-token"
+    token.write_text(secrets.token_hex(32))
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    yield
+
+
+def shared_videos() -> Path | None:
+    """The folder of real test videos, where there is one: INTERNVID_TEST_VIDEOS or ../shared/videos beside the checkout."""
+    place = Path(os.environ.get("INTERNVID_TEST_VIDEOS") or Path(__file__).resolve().parents[2] / "shared" / "videos")
+    return place if place.is_dir() else None
+
+
+@pytest.fixture
+def numbers_folder(tmp_path: Path) -> Path:
+    """Twenty empty-ish files named 0.mp4 … 19.mp4, each with other bytes."""
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.mp4").write_bytes(b"x" * (number + 1))
+    return folder
+
+
+def toy_config(root: Path | str, source: Path, squares: dict | None = None, numbers: dict | None = None, **more) -> DatasetConfig:
+    """Numbers, then squares, in partitions of five."""
+    stages = {"tests.toy_stages:Numbers": numbers or {}, "tests.toy_stages:Squares": squares or {}, **more.pop("stages", {})}
+    raw = {"name": "toy", "root": str(root), "source": {"path": str(source), "partition_videos": 5}, "stages": stages, **more}
+    return config_from(raw)
