@@ -1,7 +1,6 @@
 """The selected clips as WebDataset tars: `<clip_id>.mp4`, `.json` (everything known of the clip) and `.txt` (the caption), side by side."""
 
 import json
-import tarfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -93,7 +92,7 @@ class _Shard:
         self.num_samples = 0
         self._file = open(path, "wb")
         self._writer = webdataset.TarWriter(
-            self._file, user="internvid", group="internvid", mode=_FILE_MODE, mtime=0.0, format=tarfile.PAX_FORMAT
+            self._file, user="internvid", group="internvid", mode=_FILE_MODE, mtime=0.0, format="PAX_FORMAT"
         )
 
     @property

@@ -1,5 +1,7 @@
 """Shared by all tests: data sets of toy stages, and a Ray that touches nothing outside the test's folder."""
 
+import hashlib
+import json
 import os
 import secrets
 from pathlib import Path
@@ -42,3 +44,26 @@ def toy_config(root: Path | str, source: Path, squares: dict | None = None, numb
     stages = {"tests.toy_stages:Numbers": numbers or {}, "tests.toy_stages:Squares": squares or {}, **more.pop("stages", {})}
     raw = {"name": "toy", "root": str(root), "source": {"path": str(source), "partition_videos": 5}, "stages": stages, **more}
     return config_from(raw)
+
+
+_TIMINGS = ("started_at", "finished_at", "wall_s", "host")
+
+
+def contents(root: Path) -> dict[str, str]:
+    """sha256 of every file of a data set, by its path; manifests without their timings, and without what names the root itself."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if not path.is_file() or name.startswith(".tmp/") or name in ("dataset.yaml",):
+            continue
+        data = path.read_bytes()
+        if name.endswith(".manifest.json"):
+            manifest = {key: value for key, value in json.loads(data).items() if key not in _TIMINGS}
+            data = json.dumps(manifest, sort_keys=True).encode()
+        found[name] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+def manifest_times(root: Path) -> dict[str, int]:
+    """When each manifest was written, in nanoseconds: a partition computed again would have a new one."""
+    return {path.relative_to(root).as_posix(): path.stat().st_mtime_ns for path in root.rglob("*.manifest.json")}

@@ -51,10 +51,18 @@ def _basics() -> Iterator[Check]:
 def _packages() -> Iterator[Check]:
     for name in _CORE:
         version = _version(name)
-        yield Check(name, "ok", version) if version else Check(name, "missing", "not installed", "pip install --force-reinstall internvid-pipeline")
+        yield (
+            Check(name, "ok", version)
+            if version
+            else Check(name, "missing", "not installed", "pip install --force-reinstall internvid-pipeline")
+        )
     for name, extra, use in _OPTIONAL:
         version = _version(name)
-        yield Check(name, "ok", version) if version else Check(name, "optional", "not installed", f"for {use}: pip install 'internvid-pipeline[{extra}]'")
+        yield (
+            Check(name, "ok", version)
+            if version
+            else Check(name, "optional", "not installed", f"for {use}: pip install 'internvid-pipeline[{extra}]'")
+        )
 
 
 def _version(name: str) -> str | None:
@@ -88,5 +96,7 @@ def _disks(folder: str) -> Iterator[Check]:
     for name, place in (("disk", Path(folder).absolute()), ("scratch (TMPDIR)", scratch_base())):
         there = next(parent for parent in (place, *place.parents) if parent.exists())
         free = shutil.disk_usage(there).free
-        advice = f"less than {size_text(_LOW_DISK_BYTES)}: clips and frames take about as much as the videos" if free < _LOW_DISK_BYTES else ""
+        advice = (
+            f"less than {size_text(_LOW_DISK_BYTES)}: clips and frames take about as much as the videos" if free < _LOW_DISK_BYTES else ""
+        )
         yield Check(name, "optional" if advice else "ok", f"{size_text(free)} free at {there}", advice)

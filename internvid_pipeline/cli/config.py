@@ -12,7 +12,9 @@ app = typer.Typer(help="Explain the fields of a config, or show one with everyth
 
 @app.command()
 def explain(
-    field: Annotated[str | None, typer.Argument(help="Only fields that start with this, such as stages.cut_clips.", show_default=False)] = None,
+    field: Annotated[
+        str | None, typer.Argument(help="Only fields that start with this, such as stages.cut_clips.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Every field: type, bounds, default, meaning. A * marks fields whose change recomputes the stage."""

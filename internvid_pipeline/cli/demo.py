@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 def demo(
-    videos: Annotated[str | None, typer.Option(help="Your own videos instead of made ones: a folder, glob or list.", show_default=False)] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="Your own videos instead of made ones: a folder, glob or list.", show_default=False)
+    ] = None,
     root: Annotated[Path, typer.Option(help="Where the data set goes.")] = Path("demo-dataset"),
     engine: Annotated[str, typer.Option(help="ray or inline.")] = "ray",
 ) -> None:
@@ -39,11 +41,11 @@ def _made_videos(root: Path) -> Path:
 
 def _show(root: str, report: "RunReport") -> None:
     """Every input's fate, and how to read what came out."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from internvid_pipeline.cli.dataset import open_dataset
+    from internvid_pipeline.cli.progress import wide_console
     from internvid_pipeline.engine.outcomes import input_outcomes
 
     opened, _, plans, partitions = open_dataset(root)
@@ -53,7 +55,7 @@ def _show(root: str, report: "RunReport") -> None:
     table.add_column("what was lost, and why", overflow="fold")
     for found in input_outcomes(opened, plans, partitions):
         table.add_row(escape(Path(found.uri).name), found.outcome, str(found.clips), str(found.in_shards), escape(found.reason))
-    console = Console()
+    console = wide_console()
     console.print()
     console.print(table)
     console.print("\nRead the shards:\n", markup=False)

@@ -36,4 +36,7 @@ def failures(
         print(f"{row['stage']}  {row.get('error_class') or row.get('reason')}  {row['item_id']}\n    {row['message']}")
     counts = Counter(str(row.get("error_class") or row.get("reason")) for row in found)
     words = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-    print(f"{len(found)} in all{': ' + words if words else ''}" + (f"; {len(found) - limit} not shown (--limit)" if len(found) > limit else ""))
+    print(
+        f"{len(found)} in all{': ' + words if words else ''}"
+        + (f"; {len(found) - limit} not shown (--limit)" if len(found) > limit else "")
+    )

@@ -5,10 +5,10 @@ from internvid_pipeline.cli.options import ConfigArgument, JsonOption, Overrides
 
 def plan(config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False) -> None:
     """Show what a run would compute and why, before anything is spent. Reads only."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from internvid_pipeline.cli.progress import wide_console
     from internvid_pipeline.config import load_config
     from internvid_pipeline.engine import preview
 
@@ -16,8 +16,10 @@ def plan(config: ConfigArgument, overrides: OverridesArgument = None, as_json: J
     if as_json:
         print_json(found.to_dict())
         return
-    console = Console()
-    console.print(f"{found.inputs} inputs, {found.new_inputs} of them new; {found.partitions} partitions in {escape(found.root)}", highlight=False)
+    console = wide_console()
+    console.print(
+        f"{found.inputs} inputs, {found.new_inputs} of them new; {found.partitions} partitions in {escape(found.root)}", highlight=False
+    )
     table = Table("stage", "fingerprint", box=None, pad_edge=False, header_style="bold")
     table.add_column("to compute", justify="right")
     table.add_column("done", justify="right")

@@ -15,6 +15,7 @@ from internvid_pipeline.engine import RunReport, StageStatus
 from internvid_pipeline.units import duration_text, size_text
 
 _PLAIN_INTERVAL_S = 10.0
+_PIPE_COLUMNS = 160
 
 
 class Progress:
@@ -46,15 +47,16 @@ class Progress:
             self._print_lines(statuses)
 
     def _rate(self, status: StageStatus) -> tuple[str, str]:
-        """Items per second and time left, from what was done since this run began: what lay there before costs no time."""
+        """Items per second and time left, from what was done since this stage first moved in this run: what lay there before cost
+        nothing, and while a stage waits for the ones before it its clock stands."""
         now = time.monotonic()
         since, done, inputs = self._first.setdefault(status.stage, (now, status.partitions_done, status.inputs))
-        if status.partitions_done > done and done == self._first[status.stage][1]:
-            elapsed = now - self._started
-            per_s = (status.inputs - inputs) / elapsed
-            left_s = elapsed * (status.partitions - status.partitions_done) / (status.partitions_done - done)
-            return f"{per_s:.2f}", duration_text(left_s) if status.partitions_done < status.partitions else ""
-        return "", ""
+        if status.partitions_done == done:
+            self._first[status.stage] = (now, done, inputs)
+            return "", ""
+        elapsed = max(now - since, 1e-3)
+        left_s = elapsed * (status.partitions - status.partitions_done) / (status.partitions_done - done)
+        return f"{(status.inputs - inputs) / elapsed:.2f}", duration_text(left_s) if status.partitions_done < status.partitions else ""
 
     def _table(self, statuses: Sequence[StageStatus]) -> Table:
         table = Table("stage", box=None, pad_edge=False)
@@ -72,7 +74,8 @@ class Progress:
         for status in statuses:
             finished = status.partitions_done == status.partitions
             rate, left = self._rate(status)
-            line = f"{status.stage}: {status.partitions_done}/{status.partitions} partitions, {status.emitted} emitted, {status.dropped} dropped, {status.failed} failed"
+            done = f"{status.partitions_done}/{status.partitions} partitions"
+            line = f"{status.stage}: {done}, {status.emitted} emitted, {status.dropped} dropped, {status.failed} failed"
             if status.partitions_done and line != self._lines.get(status.stage) and (rounds or finished):
                 self._lines[status.stage] = line
                 self._printed_at = now
@@ -85,24 +88,44 @@ def _counts(status: StageStatus) -> tuple[str, str, str]:
 
 
 def status_table(statuses: Sequence[StageStatus]) -> Table:
-    """Statuses for people: counts, and what drops and failures were."""
+    """Statuses for people."""
     table = Table("stage", box=None, pad_edge=False, header_style="bold")
     for name in ("partitions", "inputs", "emitted", "dropped", "failed", "rows", "size"):
         table.add_column(name, justify="right")
-    table.add_column("why dropped or failed", overflow="fold")
     for status in statuses:
-        why = [f"{count} {reason}" for reason, count in {**status.drops_by_reason, **status.failures_by_class}.items()]
-        if status.dropped_parts:
-            why.append(f"and {status.dropped_parts} parts of kept items")
         counts = (str(status.inputs), *_counts(status), str(status.rows), size_text(status.size_bytes))
-        table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *counts, escape(", ".join(why)))
+        table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *counts)
     return table
+
+
+def loss_lines(statuses: Sequence[StageStatus]) -> list[str]:
+    """For each stage that lost something: what, by reason."""
+    lines = []
+    for status in statuses:
+        words = [f"{count} {reason}" for reason, count in {**status.drops_by_reason, **status.failures_by_class}.items()]
+        if status.dropped_parts:
+            words.append(f"{status.dropped_parts} parts of inputs")
+        if words:
+            lines.append(f"lost in {status.stage}: {', '.join(words)}")
+    return lines
+
+
+def print_statuses(statuses: Sequence[StageStatus]) -> None:
+    """Table and losses on standard output."""
+    console = wide_console()
+    console.print(status_table(statuses))
+    for line in loss_lines(statuses):
+        console.print(line, markup=False, highlight=False)
+
+
+def wide_console() -> Console:
+    """Standard output; in a pipe, where there is no width, a wide one, so that tables are not squeezed."""
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
 
 
 def print_result(report: RunReport, config: DatasetConfig) -> None:
     """The end of a run: the table, where things lie, and what to do about what is missing."""
-    console = Console()
-    console.print(status_table(report.statuses))
+    print_statuses(report.statuses)
     for error in report.errors[:10]:
         print(f"internvid: {error}", file=sys.stderr)
     if len(report.errors) > 10:
@@ -110,4 +133,4 @@ def print_result(report: RunReport, config: DatasetConfig) -> None:
     if report.errors:
         print("internvid: not everything could be run; the same command goes on from there", file=sys.stderr)
     if any(status.failed for status in report.statuses):
-        console.print(f"what failed and why: internvid failures {config.root}", highlight=False, markup=False, soft_wrap=True)
+        print(f"what failed and why: internvid failures {config.root}")

@@ -19,9 +19,13 @@ class Engine(StrEnum):
 def run(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
-    engine: Annotated[Engine, typer.Option(help="ray: workers on this machine or a cluster; inline: one after the other, without Ray.")] = Engine.RAY,
+    engine: Annotated[
+        Engine, typer.Option(help="ray: workers on this machine or a cluster; inline: one after the other, without Ray.")
+    ] = Engine.RAY,
     until: Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.", show_default=False)] = None,
-    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run just this stage, on what is there for it.", show_default=False)] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Run just this stage, on what is there for it.", show_default=False)
+    ] = None,
     max_failed_ratio: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="End with status 1 when a larger share of a stage's inputs failed; default: the config's."),

@@ -25,6 +25,8 @@ def validate(
             print(f"{problem.where}: {problem.what}")
         for warning in report.warnings:
             print(f"note: {warning}")
-        print(f"{report.checked_partitions} partitions, {report.checked_rows} rows, {report.checked_samples} samples: {len(report.problems)} problems")
+        print(
+            f"{report.checked_partitions} partitions, {report.checked_rows} rows, {report.checked_samples} samples: {len(report.problems)} problems"
+        )
     if report.problems:
         raise typer.Exit(1)

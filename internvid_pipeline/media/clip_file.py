@@ -17,6 +17,7 @@ from internvid_pipeline.media.upright import PictureFormat
 # fflags bitexact: no encoder version, no random ids. faststart: the index first, so that a reader of a byte range finds it.
 _CONTAINER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
 _FEED_SAMPLES = 1024  # AAC's frame
+_MAX_TIMESCALE = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,35 @@ class EncoderSettings:
     audio_bit_rate: int = 64_000
 
 
+@dataclass(frozen=True)
+class ClipTiming:
+    """time_base: seconds per tick. mean_fps: frames per second, for the encoder's rate control. steady: all frames last equally long,
+    within a millisecond."""
+
+    time_base: Fraction
+    mean_fps: Fraction
+    steady: bool
+
+
 class ClipFile:
     """Frames in, mp4 out. Times are relative to the clip's start, in the source's time base. Sound is written as far as the pictures have
     come, so that neither waits in memory. Leave by `finish`, or by `abandon` which deletes the file."""
 
-    def __init__(self, path: Path, picture: PictureFormat, time_base: Fraction, mean_fps: Fraction, settings: EncoderSettings) -> None:
-        self.path, self._time_base = path, time_base
-        self._container = av.open(f"file:{path}", "w", format="mp4", container_options=_CONTAINER_OPTIONS)
-        self._video = self._add_video(picture, mean_fps, settings)
+    def __init__(self, path: Path, picture: PictureFormat, timing: ClipTiming, settings: EncoderSettings) -> None:
+        self.path, self._time_base = path, timing.time_base
+        # Edit lists count in the movie's time scale; at its default of milliseconds they would cut clips short by a fraction of one.
+        options = _CONTAINER_OPTIONS | {"movie_timescale": str(max(1000, min(timing.time_base.denominator, _MAX_TIMESCALE)))}
+        self._container = av.open(f"file:{path}", "w", format="mp4", container_options=options)
+        self._video = self._add_video(picture, timing, settings)
         self._settings = settings
         self._sound: SoundReader | None = None
         self._audio: av.AudioStream | None = None
-        self._sound_start = self._sound_written = 0
+        self._sound_start = self._sound_end = self._sound_written = 0
         self._durations: dict[int, int] = {}
 
-    def add_sound(self, sound: SoundReader, start_sample: int) -> None:
-        """Before the first frame. start_sample: of `sound`, heard with the first picture."""
-        self._sound, self._sound_start = sound, start_sample
+    def add_sound(self, sound: SoundReader, start_sample: int, end_sample: int) -> None:
+        """Before the first frame. [start_sample, end_sample): of `sound`, heard with the clip's pictures."""
+        self._sound, self._sound_start, self._sound_end = sound, start_sample, end_sample
         self._audio = self._container.add_stream("aac", rate=sound.rate_hz, layout=sound.layout)
         self._audio.codec_context.bit_rate = self._settings.audio_bit_rate * sound.channels
         self._audio.codec_context.flags |= Flags.bitexact
@@ -58,10 +71,10 @@ class ClipFile:
         self._mux_video(frame)
         self._mux_sound((pts + duration) * self._time_base)
 
-    def finish(self, end_pts: int) -> None:
-        """end_pts: when the last picture ends; sound is written up to there."""
+    def finish(self) -> None:
+        """After the last frame: what the encoders still hold, and the index."""
         self._mux_video(None)
-        self._mux_sound(end_pts * self._time_base, last=True)
+        self._mux_sound(None)
         self._container.close()
 
     def abandon(self) -> None:
@@ -74,9 +87,12 @@ class ClipFile:
         finally:
             self.path.unlink(missing_ok=True)
 
-    def _add_video(self, picture: PictureFormat, mean_fps: Fraction, settings: EncoderSettings) -> av.VideoStream:
-        options = {"crf": str(settings.crf), "preset": settings.preset, "bf": "0"}
-        stream = self._container.add_stream("libx264", rate=mean_fps.limit_denominator(1 << 16), options=options)
+    def _add_video(self, picture: PictureFormat, timing: ClipTiming, settings: EncoderSettings) -> av.VideoStream:
+        options = {"crf": str(settings.crf), "preset": settings.preset}
+        if not timing.steady:
+            # mp4 stores decoding times. With reordered frames of unequal length the last one's would be lost, and the clip end early.
+            options["bf"] = "0"
+        stream = self._container.add_stream("libx264", rate=timing.mean_fps.limit_denominator(1 << 16), options=options)
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = picture.width_px, picture.height_px, "yuv420p"
         context.time_base, context.sample_aspect_ratio = self._time_base, picture.pixel_ratio
@@ -91,16 +107,18 @@ class ClipFile:
             packet.duration = self._durations.pop(packet.pts)  # encoders guess it from the mean rate
             self._container.mux(packet)
 
-    def _mux_sound(self, until_s: Fraction, last: bool = False) -> None:
+    def _mux_sound(self, until_s: Fraction | None) -> None:
+        """Whole AAC frames up to `until_s` of the clip; None: everything, and the end."""
         if self._sound is None or self._audio is None:
             return
-        end = self._sound_start + round(until_s * self._sound.rate_hz)
-        while (room := end - self._sound_start - self._sound_written) >= (1 if last else _FEED_SAMPLES):
+        end = self._sound_end if until_s is None else min(self._sound_end, self._sound_start + int(until_s * self._sound.rate_hz))
+        least = 1 if until_s is None else _FEED_SAMPLES
+        while (room := end - self._sound_start - self._sound_written) >= least:
             samples = self._sound.read(self._sound_start + self._sound_written + min(room, _FEED_SAMPLES))
             if samples.shape[1] == 0:
                 break
             self._encode_sound(samples)
-        if last:
+        if until_s is None:
             self._container.mux(self._audio.encode(None))
 
     def _encode_sound(self, samples: Samples) -> None:

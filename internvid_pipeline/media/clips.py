@@ -8,17 +8,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 
 from internvid_pipeline.errors import DamagedMedia, UnreadableMedia
 from internvid_pipeline.media.audio import SoundReader
-from internvid_pipeline.media.clip_file import ClipFile, EncoderSettings, verify
+from internvid_pipeline.media.clip_file import ClipFile, ClipTiming, EncoderSettings, verify
 from internvid_pipeline.media.container import audio_stream, open_media, translated, video_stream
 from internvid_pipeline.media.decode import FramePass
 from internvid_pipeline.media.frames import FrameChoice, FrameSaver, KeptFrame
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.scan import VideoScan
 from internvid_pipeline.media.upright import PictureFormat, Upright, output_format
+
+_STEADY_S = Fraction(1, 1000)  # millisecond containers round 33.4 ms to 33 and 34
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,7 @@ class _OpenClip:
         self._to_keep = frozenset(span.kept.frames)
         self._kept: list[KeptFrame] = []
         self._numbers: deque[int] = deque()
-        length = (self._end_pts - self._start_pts) * scan.times.time_base
-        mean_fps = (span.end_frame - span.start_frame) / length
-        self._file = ClipFile(folder / f"{span.stem}.mp4", self._picture, scan.times.time_base, mean_fps, settings.encoder)
+        self._file = ClipFile(folder / f"{span.stem}.mp4", self._picture, self._timing(), settings.encoder)
         self._has_audio = sound is not None and self._open_sound(sound)
 
     def add(self, frame: av.VideoFrame, number: int) -> None:
@@ -141,7 +142,7 @@ class _OpenClip:
 
     def finish(self) -> WrittenClip:
         self._write(self._upright.finish())
-        self._file.finish(self._end_pts - self._start_pts)
+        self._file.finish()
         last_pts = int(self._times.pts[self.span.end_frame - 1]) - self._start_pts
         verify(self._file.path, self.span.end_frame - self.span.start_frame, last_pts, self._times.time_base)
         picture: PictureFormat = self._picture
@@ -150,12 +151,19 @@ class _OpenClip:
     def abandon(self) -> None:
         self._file.abandon()
 
+    def _timing(self) -> ClipTiming:
+        time_base = self._times.time_base
+        shown = self._times.pts[self.span.start_frame : self.span.end_frame]
+        steps = np.diff(shown, append=self._end_pts)
+        steady = int(steps.max() - steps.min()) * time_base <= _STEADY_S
+        return ClipTiming(time_base, len(shown) / ((self._end_pts - self._start_pts) * time_base), steady)
+
     def _open_sound(self, sound: SoundReader) -> bool:
         start, end = (round(pts * self._times.time_base * sound.rate_hz) for pts in (self._start_pts, self._end_pts))
         sound.start_at(start)
         if not sound.sounds_before(end):
             return False
-        self._file.add_sound(sound, start)
+        self._file.add_sound(sound, start, end)
         return True
 
     def _write(self, frames: list[av.VideoFrame]) -> None:

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
-from internvid_pipeline.errors import ItemError, MediaLimitError, UnreadableMedia, is_machine_fault
+from internvid_pipeline.errors import ItemError, MediaLimitError, SetupError, UnreadableMedia, is_machine_fault
 from internvid_pipeline.media.limits import MediaLimits
 
 # Demuxers that read media out of one file. Left out on purpose: playlists and scripts that name other files or hosts (hls, dash,
@@ -21,6 +21,7 @@ DEMUXERS = (
     "ogg,mxf,nut,gxf,dv,rm,wtv,gif,yuv4mpegpipe,mjpeg,smjpeg,nsv,nuv,pva,wav,w64,aiff,flac,caf,mp3,aac,ac3,eac3,dts,amr"
 )
 _MAX_WORDS = 200  # ffmpeg quotes parts of the file; a message stays one line
+_NO_WORDS = "Invalid data found when processing input"  # all that ffmpeg says of a file that is nothing it knows
 _NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _CHUNK_BYTES = 1 << 20
 
@@ -29,6 +30,20 @@ def quiet_ffmpeg() -> None:
     """Call at worker start. Nothing of ffmpeg's log is printed, and only its last error is kept, for our messages; passing every line
     to Python's logging can deadlock a worker (PyAV's documentation of `av.logging`)."""
     av.logging.set_level(av.logging.PANIC)
+
+
+def prepare_worker() -> None:
+    """Once per worker that decodes: ffmpeg silent, OpenCV on one thread as the decoder is (parallelism is by video). Raises SetupError
+    where a package of the core is missing."""
+    try:
+        import cv2
+        import PIL.Image
+        import scenedetect
+    except ImportError as error:
+        raise SetupError(f"{error.name or error} cannot be imported ({error}); run `pip install internvid-pipeline`") from error
+    del PIL, scenedetect
+    cv2.setNumThreads(1)
+    quiet_ffmpeg()
 
 
 def open_media(path: Path, limits: MediaLimits) -> InputContainer:
@@ -92,6 +107,8 @@ def last_words(error: FFmpegError, path: Path) -> str:
     """What ffmpeg said, in one line without the path: `moov atom not found`."""
     logged = error.log[1][2] if error.log and isinstance(error.log[1], tuple) else error.log[2] if error.log else ""
     words = " ".join(str(logged or error.strerror or error).replace(str(path), path.name).split())
+    if words == _NO_WORDS:
+        return "no media data found; it may be cut short, or no video at all"
     return words[:_MAX_WORDS].rstrip(".") or type(error).__name__
 
 

@@ -14,7 +14,8 @@ _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)  # PQ and HLG: shown as they 
 _UNSPECIFIED_COLORSPACE = 2
 _HD_HEIGHT_PX = 720
 # Exact and the same on every processor; AREA averages, so that fine text stays readable when it is made smaller.
-_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
+_SCALING = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+_FULL_CHROMA = Interpolation.FULL_CHR_H_INT  # not for HDR: with it, libswscale 9.5 turns the mapped picture magenta
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class FrameSaver:
             width,
             height,
             format="rgb24",
-            interpolation=_SCALING,
+            interpolation=_SCALING if is_hdr else _SCALING | _FULL_CHROMA,
             src_colorspace=_colorspace(frame),
             dst_color_range=ColorRange.JPEG,
             dst_color_trc=ColorTrc.IEC61966_2_1 if is_hdr else None,

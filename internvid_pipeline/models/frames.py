@@ -50,6 +50,6 @@ def decode_jpeg(data: bytes, what: str) -> RgbImage:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise MediaLimitError(f"{what} claims {width}x{height} pixels; at most {MAX_PIXELS} are decoded")
-            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+            return np.array(picture.convert("RGB"), dtype=np.uint8)  # a copy: torch warns of arrays that it may not write to
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what PIL raises for broken bytes
         raise DamagedMedia(f"{what} is no readable JPEG ({len(data)} bytes): {' '.join(str(error).split())}") from error

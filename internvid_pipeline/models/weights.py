@@ -16,6 +16,7 @@ from internvid_pipeline.errors import SetupError
 _NEVER = ["*.msgpack", "*.h5", "*.onnx", "*.tflite", "*.ot", "*.gguf", "onnx/*", "openvino/*", "coreml/*"]
 _PICKLED = ["*.bin", "*.pt", "*.pth", "*.ckpt"]
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_CONFIGS = ("config.json", "open_clip_config.json")
 
 
 @contextlib.contextmanager
@@ -55,7 +56,8 @@ def weights_folder(preset: ModelPreset, cache: Path | None = None) -> Path:
         if not folder.is_dir():
             raise SetupError(f"model {preset.name!r}: no folder {folder}; `repository` must name a folder with the model's files")
         if not _is_complete(folder):
-            raise SetupError(f"model {preset.name!r}: {folder} holds no complete weights ({', '.join(_WEIGHTS)})")
+            wanted = f"{' or '.join(_CONFIGS)}, and all weights ({', '.join(_WEIGHTS)})"
+            raise SetupError(f"model {preset.name!r}: {folder} holds no complete model; it needs {wanted}")
         return folder
     found = _cached(preset, cache)
     if found is None:
@@ -101,7 +103,10 @@ def _command(preset: ModelPreset, cache: Path | None) -> str:
 
 
 def _is_complete(folder: Path) -> bool:
-    """A download that was cut short leaves a folder: every shard that an index names must be there, and some weights at all."""
+    """A download that was cut short leaves a folder: it must hold a config (without one, transformers fills the default model with random
+    numbers), some weights, and every shard that an index names."""
+    if not any((folder / config).is_file() for config in _CONFIGS):
+        return False
     for index in folder.glob("*.safetensors.index.json"):
         shards = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
         if not all((folder / shard).is_file() for shard in shards):

@@ -5,6 +5,7 @@ import re
 SOURCES = "sources"
 DATASET_FILE = "dataset.yaml"
 SHARDS = "shards"
+STAGING = ".tmp"  # never data
 _MANIFEST = re.compile(r"(\d{5,})\.manifest\.json")
 
 

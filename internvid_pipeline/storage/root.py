@@ -12,11 +12,9 @@ import fsspec
 
 from internvid_pipeline.errors import StorageError, UnreadableMedia, UsageError, is_machine_fault
 from internvid_pipeline.records import MediaRef
+from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.scratch import owned_folder, remove_orphans, scratch_base
 from internvid_pipeline.storage.stores import LocalStore, ObjectStore, Store
-
-_STAGING = ".tmp"
-
 
 def _checked(path: str) -> str:
     """Paths come from manifests and tables, which may have been tampered with: none may leave the root."""
@@ -53,25 +51,27 @@ class Root:
     def _translated(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, StorageError):
+        except StorageError:
             raise
+        except FileNotFoundError as error:
+            if not verb.startswith("write"):
+                raise
+            raise StorageError(f"cannot {verb} {path or 'the root'} in {self.uri}: no such folder or bucket") from error
         except ImportError as error:
             raise StorageError(
                 f"cannot open {self.uri}: {error}; install the driver, for s3:// `pip install 'internvid-pipeline[s3]'`"
             ) from error
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        except Exception as error:  # drivers raise what they like: botocore's errors (no credentials, no route) are no OSErrors
+            strerror = error.strerror if isinstance(error, OSError) else None
+            reason = strerror or " ".join(str(error).split()) or type(error).__name__
             raise StorageError(f"cannot {verb} {path or 'the root'} in {self.uri}: {reason}") from error
 
     def check_writable(self) -> None:
         """Writes and deletes a small file, so that an unwritable root is found before any work is done. Raises StorageError."""
-        probe = f"{_STAGING}/probe-{uuid.uuid4().hex}"
+        probe = f"{layout.STAGING}/probe-{uuid.uuid4().hex}"
         with self._translated("write to", ""):
-            try:
-                self.store.replace_bytes(probe, b"internvid")
-                self.store.delete(probe)
-            except FileNotFoundError as error:
-                raise StorageError(f"cannot write to {self.uri}: no such folder or bucket") from error
+            self.store.replace_bytes(probe, b"internvid")
+            self.store.delete(probe)
 
     def exists(self, path: str) -> bool:
         """True where `path` is a file."""
@@ -120,7 +120,7 @@ class Root:
         """A local folder for files on their way to the root, deleted afterwards. For a local root it lies inside it, so that a finished
         file becomes data by a link and not by a copy; its name says whose it is, so that `clean_staging` can tell the orphans."""
         with self._translated("write to", ""):
-            folder = owned_folder(self.folder / _STAGING if self.folder is not None else scratch_base())
+            folder = owned_folder(self.folder / layout.STAGING if self.folder is not None else scratch_base())
         try:
             yield folder
         finally:
@@ -128,18 +128,20 @@ class Root:
 
     def clean_staging(self) -> None:
         """Deletes what processes of this machine left in the staging and scratch folders when they were killed."""
-        for base in (scratch_base(), *([self.folder / _STAGING] if self.folder is not None else [])):
-            remove_orphans(base)
+        with self._translated("clean", layout.STAGING):
+            for base in (scratch_base(), *([self.folder / layout.STAGING] if self.folder is not None else [])):
+                remove_orphans(base)
 
     def read_media(self, ref: MediaRef) -> bytes:
         """The bytes that a reference points at. Raises FileNotFoundError, StorageError; StorageError if fewer bytes are there than the
         row says."""
         offset = ref.offset_bytes or 0
         with self._translated("read", ref.uri):
-            if "://" in ref.uri:
+            file = local_path(ref.uri)
+            if file is not None:
+                data = LocalStore(file.parent).read_bytes(file.name, offset, ref.size_bytes)
+            elif "://" in ref.uri:
                 data = ObjectStore.open(ref.uri).read_bytes("", offset, ref.size_bytes)
-            elif ref.uri.startswith("/"):
-                data = LocalStore(Path("/")).read_bytes(ref.uri.lstrip("/"), offset, ref.size_bytes)
             else:
                 data = self.store.read_bytes(_checked(ref.uri), offset, ref.size_bytes)
         if ref.size_bytes is not None and len(data) != ref.size_bytes:
@@ -149,10 +151,11 @@ class Root:
     def local_file(self, ref: MediaRef, scratch: Path) -> Path:
         """A local path of a whole source file: itself where it is local, else a copy in `scratch`. Raises UnreadableMedia where there
         is no such file."""
-        if ref.uri.startswith("file://"):  # a local name that is not UTF-8, percent-encoded
-            return Path(os.fsdecode(urllib.parse.unquote_to_bytes(ref.uri.removeprefix("file://"))))
+        file = local_path(ref.uri)
+        if file is not None:
+            return file
         if "://" not in ref.uri:
-            return Path(ref.uri) if ref.uri.startswith("/") else self._fetched(self.store, _checked(ref.uri), scratch)
+            return self._fetched(self.store, _checked(ref.uri), scratch)
         return self._fetched(ObjectStore.open(ref.uri), "", scratch)
 
     def _fetched(self, store: Store, path: str, scratch: Path) -> Path:
@@ -168,6 +171,14 @@ class Root:
         return target
 
 
+def local_path(uri: str) -> Path | None:
+    """The file of this machine that an absolute path or a `file://` URI names, None for all else. In a `file://` URI bytes may be
+    percent-encoded, as those of names that are not UTF-8 are."""
+    if uri.startswith("file://"):
+        return Path(os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix("file://"))))
+    return Path(uri) if uri.startswith("/") else None
+
+
 def check_root_uri(uri: str) -> str:
     """`uri`, if it can be the place of a data set. Raises UsageError."""
     if not uri.strip():
@@ -177,7 +188,11 @@ def check_root_uri(uri: str) -> str:
         if protocol not in fsspec.available_protocols():
             raise UsageError(f"root {uri!r}: {protocol}:// is not known; use a folder, s3://, gs://, hf:// or another fsspec protocol")
         return uri
-    path = Path(uri).expanduser()
-    if path.exists() and not path.is_dir():
+    try:
+        path = Path(uri).expanduser()
+        is_file = path.exists() and not path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long; `~nobody`
+        raise UsageError(f"root {uri!r} cannot be a folder: {getattr(error, 'strerror', None) or error}") from error
+    if is_file:
         raise UsageError(f"root {uri!r} is a file; give a folder (it is made if it does not exist)")
     return uri

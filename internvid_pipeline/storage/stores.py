@@ -8,11 +8,16 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import fsspec
+
+from internvid_pipeline.storage import layout
+from internvid_pipeline.storage.scratch import owned_folder
 
 
 class Store(Protocol):
@@ -56,30 +61,50 @@ class LocalStore:
         self.folder = folder
 
     def read_bytes(self, path: str, offset_bytes: int = 0, size_bytes: int | None = None) -> bytes:
-        with open(self.folder / path, "rb") as file:
-            file.seek(offset_bytes)
-            return file.read(-1 if size_bytes is None else size_bytes)
+        try:
+            with open(self.folder / path, "rb") as file:
+                file.seek(offset_bytes)
+                return file.read(-1 if size_bytes is None else size_bytes)
+        except NotADirectoryError as error:  # an object store does not tell a path below a file from any other that is not there
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
 
     def size_bytes(self, path: str) -> int | None:
         try:
-            return (self.folder / path).stat().st_size
+            found = (self.folder / path).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return None if stat.S_ISDIR(found.st_mode) else found.st_size
 
     def list_names(self, folder: str) -> list[str]:
         try:
             return sorted(os.listdir(self.folder / folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def put_if_absent(self, staged: Path, path: str) -> bool:
-        """`os.link` is the one call that both names a finished file and refuses to replace one: with `rename` a worker that was
-        taken for dead would overwrite the result of the one that replaced it."""
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(staged, "rb") as file:
             os.fsync(file.fileno())
-        source = staged if staged.stat().st_dev == target.parent.stat().st_dev else self._copy_beside(staged, target)
+        try:
+            is_first = self._link(staged, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with self._temporary(target) as near:  # the scratch folder is on another file system
+                shutil.copyfile(staged, near)
+                with open(near, "rb") as file:
+                    os.fsync(file.fileno())
+                is_first = self._link(near, target)
+        if is_first:
+            staged.unlink(missing_ok=True)
+            _fsync_folder(target.parent)
+        return is_first
+
+    @staticmethod
+    def _link(source: Path, target: Path) -> bool:
+        """`os.link` is the one call that both names a finished file and refuses to replace one: with `rename` a worker that was
+        taken for dead would overwrite the result of the one that replaced it."""
         try:
             os.link(source, target)
         except FileExistsError:
@@ -91,38 +116,32 @@ class LocalStore:
             if target.exists():
                 return False
             os.replace(source, target)
-        finally:
-            if source is not staged:
-                source.unlink(missing_ok=True)
-        staged.unlink(missing_ok=True)
-        _fsync_folder(target.parent)
         return True
 
-    @staticmethod
-    def _copy_beside(staged: Path, target: Path) -> Path:
-        beside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    @contextlib.contextmanager
+    def _temporary(self, target: Path) -> Iterator[Path]:
+        """A name on the target's file system for a file that is being written. It lies in the root's staging folder, where
+        `Root.clean_staging` finds what a killed process left; beside the target only where that is another file system."""
+        folder = owned_folder(self.folder / layout.STAGING)
         try:
-            with open(staged, "rb") as reader, open(beside, "wb") as writer:
-                shutil.copyfileobj(reader, writer, 2**20)
-                writer.flush()
-                os.fsync(writer.fileno())
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        return beside
+            is_near = folder.stat().st_dev == target.parent.stat().st_dev
+            name = folder / "file" if is_near else target.parent / f".{target.name[:100]}.{uuid.uuid4().hex}.tmp"
+            try:
+                yield name
+            finally:
+                name.unlink(missing_ok=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def replace_bytes(self, path: str, data: bytes) -> None:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
-        try:
-            with open(beside, "wb") as file:
+        with self._temporary(target) as temporary:
+            with open(temporary, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, target)
-        finally:
-            beside.unlink(missing_ok=True)
+            os.replace(temporary, target)
 
     def delete(self, path: str) -> None:
         (self.folder / path).unlink(missing_ok=True)
@@ -149,6 +168,9 @@ class ObjectStore:
         return f"{self.base}/{path}" if path else self.base
 
     def read_bytes(self, path: str, offset_bytes: int = 0, size_bytes: int | None = None) -> bytes:
+        if size_bytes == 0:  # HTTP has no empty range: `bytes=5-4` is ignored and the whole object comes back
+            self.filesystem.info(self._full(path))
+            return b""
         end = None if size_bytes is None else offset_bytes + size_bytes
         data: bytes = self.filesystem.cat_file(self._full(path), start=offset_bytes or None, end=end)
         return data

@@ -16,8 +16,13 @@ R = TypeVar("R")
 
 
 def write_table(records: Sequence[Any], record_type: type, target: Path) -> None:
-    """Writes records as Parquet to a staged local file. The bytes depend on the records and on pyarrow's version only."""
-    pq.write_table(to_table(records, record_type), target, compression="zstd")
+    """Writes records as Parquet to a staged local file. The bytes depend on the records and on pyarrow's version only.
+    Raises StorageError where the disk refuses."""
+    table = to_table(records, record_type)
+    try:
+        pq.write_table(table, target, compression="zstd")
+    except OSError as error:
+        raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def read_arrow(root: Root, path: str) -> pa.Table:

@@ -1,0 +1,91 @@
+"""Pictures with a known look, and clips whose frames are such pictures in one file under a data set's root."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from internvid_pipeline.models import RgbImage
+from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
+from internvid_pipeline.stage import Resources, WorkerContext
+from internvid_pipeline.storage import Root
+
+RGB = {
+    "red": (220, 30, 30),
+    "green": (30, 180, 40),
+    "blue": (30, 50, 220),
+    "yellow": (230, 220, 40),
+    "white": (250, 250, 250),
+    "black": (8, 8, 8),
+    "grey": (128, 128, 128),
+    "purple": (140, 30, 200),
+}
+
+
+def plain(colour: str, width_px: int = 64, height_px: int = 48) -> RgbImage:
+    """One colour all over."""
+    return np.full((height_px, width_px, 3), RGB[colour], dtype=np.uint8)
+
+
+def halves(upper: str, lower: str) -> RgbImage:
+    """One colour above another."""
+    return np.concatenate([plain(upper, height_px=24), plain(lower, height_px=24)])
+
+
+def noise(seed: int, width_px: int = 64, height_px: int = 48) -> RgbImage:
+    """Random pixels, the same for the same seed."""
+    return np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
+
+
+def jpeg(image: RgbImage) -> bytes:
+    """The picture as a JPEG of high quality."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "JPEG", quality=95, subsampling=0)
+    return data.getvalue()
+
+
+def make_clip(root: Path, clip_id: str, images: list[RgbImage], duration_s: float = 4.0, broken: int | None = None) -> ClipRecord:
+    """A clip at 25 frames per second that keeps `images`, evenly spread. broken: position of an image whose bytes are cut short."""
+    root.mkdir(parents=True, exist_ok=True)
+    num_frames = round(duration_s * 25)
+    refs, data = [], b"front"
+    for i, image in enumerate(images):
+        piece = jpeg(image)
+        if i == broken:
+            piece = piece[: len(piece) // 2]
+        frame = (2 * i + 1) * num_frames // (2 * len(images))
+        media = MediaRef(uri=f"{clip_id}.tar", offset_bytes=len(data), size_bytes=len(piece))
+        refs.append(FrameRef(frame=frame, time_s=frame / 25, width_px=image.shape[1], height_px=image.shape[0], media=media))
+        data += piece
+    (root / f"{clip_id}.tar").write_bytes(data)
+    return ClipRecord(
+        clip_id=clip_id,
+        video_id=f"video-of-{clip_id}",
+        source_uri="/videos/a.mp4",
+        start_frame=0,
+        end_frame=num_frames,
+        num_frames=num_frames,
+        start_s=0.0,
+        end_s=duration_s,
+        duration_s=duration_s,
+        start_pts=0,
+        end_pts=num_frames,
+        time_base_num=1,
+        time_base_den=25,
+        fps=25.0,
+        width_px=64,
+        height_px=48,
+        has_audio=False,
+        cut_mode="reencode",
+        motion=1.0,
+        luma_mean=100.0,
+        middle_frame=refs[len(refs) // 2].frame if refs else 0,
+        frames=tuple(refs),
+        media=MediaRef(uri=f"{clip_id}.tar"),
+    )
+
+
+def worker_at(root: Path) -> WorkerContext:
+    """What a stage's `setup` is given."""
+    return WorkerContext(root=Root(str(root)), scratch=root / "scratch", resources=Resources())

@@ -1,0 +1,188 @@
+from pathlib import Path
+
+import pytest
+
+from internvid_pipeline.config import changed_fields, result_fields, validated
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.errors import DamagedMedia, ModelError, UsageError
+from internvid_pipeline.models import build_captioner, build_summariser, joined_once, tiny
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason
+from internvid_pipeline.stage import Drop, Emit, Item
+from stages.caption_clips import CaptionClips, CaptionClipsConfig
+from tests.models.pictures import RGB, halves, make_clip, noise, plain, worker_at
+
+STAND_INS = {"coarse": {"model": "stand-in-captioner"}, "fine": {"model": "stand-in-captioner"}, "fused": {"model": "stand-in-summariser"}}
+
+
+def config_of(**fields: object) -> CaptionClipsConfig:
+    """Stand-ins at all scales, with fields of a scale added or a scale set to None."""
+    merged = {scale: None if fields.get(scale, {}) is None else {**STAND_INS[scale], **fields.pop(scale, {})} for scale in STAND_INS}
+    return validated(
+        CaptionClipsConfig, {**merged, **{key: value for key, value in fields.items() if key not in STAND_INS}}, "stages.caption_clips"
+    )
+
+
+def run(config: CaptionClipsConfig, root: Path, clips: list[ClipRecord], batch_size: int = 100) -> list[Emit[CaptionRecord] | Drop]:
+    stage = CaptionClips(config)
+    stage.prepare_node()
+    stage.setup(worker_at(root))
+    items = [Item(clip, payload=stage.load(clip)) for clip in clips]
+    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
+    stage.teardown()
+    return outcomes
+
+
+def by_scale(outcome: Emit[CaptionRecord] | Drop) -> dict[str, CaptionRecord]:
+    assert isinstance(outcome, Emit), outcome
+    return {row.scale: row for row in outcome.records}
+
+
+def test_three_scales(tmp_path: Path):
+    clip = make_clip(tmp_path, "c", [plain("red")] * 4 + [plain("blue")] * 2 + [plain("green")] * 4)
+    rows = by_scale(run(config_of(), tmp_path, [clip])[0])
+    red, blue, green = (
+        f"{tone} mostly {colour} picture with smooth areas" for tone, colour in (("dim", "red"), ("dim", "blue"), ("dim", "green"))
+    )
+    assert list(rows) == ["coarse", "fine", "fused"]
+    assert rows["coarse"].text == f"a {blue}" and rows["coarse"].frames == (clip.middle_frame,) == (55,)
+    assert rows["fine"].text == f"a {red}. a {blue}. a {green}"
+    assert rows["fused"].text == "a dim mostly blue picture, smooth areas, a dim mostly red picture, a dim mostly green picture"
+    assert rows["fused"].frames == tuple(sorted({*rows["fine"].frames, 55}))
+    for row, model in zip(rows.values(), ("captioner", "captioner", "summariser"), strict=True):
+        assert (row.clip_id, row.video_id, row.language, row.prompt) == ("c", "video-of-c", "en", None)
+        assert (row.model, row.model_commit, row.is_stand_in) == (f"stand-in-{model}", "v1", True)
+
+
+def test_each_clip_gets_its_own_texts_whatever_the_batch(tmp_path: Path):
+    colours = list(RGB)
+    clips = [make_clip(tmp_path, f"c{i}", [plain(colour)] * (i + 1) + [halves(colour, "white")]) for i, colour in enumerate(colours)]
+    together = run(config_of(), tmp_path, clips)
+    assert together == run(config_of(), tmp_path, clips, batch_size=1) == run(config_of(), tmp_path, clips, batch_size=3)
+    assert together == run(config_of(), tmp_path, clips[::-1])[::-1]
+    for clip, colour, outcome in zip(clips, colours, together, strict=True):
+        rows = by_scale(outcome)
+        assert {row.clip_id for row in rows.values()} == {clip.clip_id}
+        assert colour in rows["fine"].text and f"mostly {colour} picture" in rows["fused"].text
+        assert not any(other in rows["fine"].text for other in colours if other not in (colour, "white"))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "fine", "num_frames"),
+    [
+        (4.0, {}, 8),
+        (20.0, {}, 20),
+        (20.0, {"frames_per_second": 0.5}, 10),
+        (20.0, {"max_frames": 5}, 5),
+        (4.0, {"min_frames": 3}, 4),
+        (90.0, {}, 24),
+    ],
+)
+def test_number_of_frames_shown_to_the_fine_captioner(tmp_path: Path, duration_s: float, fine: dict[str, float], num_frames: int):
+    clip = make_clip(tmp_path, "c", [plain("red")] * 24, duration_s)
+    frames = by_scale(run(config_of(fine=fine, coarse=None, fused=None), tmp_path, [clip])[0])["fine"].frames
+    assert len(frames) == num_frames == len(set(frames)) and frames == tuple(sorted(frames))
+    assert set(frames) <= {frame.frame for frame in clip.frames}
+
+
+def test_short_clip_shows_what_it_has(tmp_path: Path):
+    clip = make_clip(tmp_path, "c", [plain("red")], duration_s=0.2)
+    rows = by_scale(run(config_of(), tmp_path, [clip])[0])
+    assert rows["coarse"].frames == rows["fine"].frames == rows["fused"].frames == (2,)
+
+
+def test_scales_can_be_switched_off(tmp_path: Path):
+    clip = make_clip(tmp_path, "c", [plain("red"), plain("blue")])
+    assert list(by_scale(run(config_of(fine=None, fused=None), tmp_path, [clip])[0])) == ["coarse"]
+    assert list(by_scale(run(config_of(coarse=None), tmp_path, [clip])[0])) == ["fine", "fused"]
+    with pytest.raises(UsageError, match="coarse and fine are both off; give at least one"):
+        config_of(coarse=None, fine=None)
+
+
+def test_prompt_is_asked_recorded_and_in_the_fingerprint(tmp_path: Path):
+    clip = make_clip(tmp_path, "c", [plain("red")])
+    asked = config_of(coarse={"prompt": "a photo of"}, fused={"prompt": ""})
+    rows = by_scale(run(asked, tmp_path, [clip])[0])
+    assert [row.prompt for row in rows.values()] == ["a photo of", None, None]
+    assert changed_fields(result_fields(config_of()), result_fields(asked)) == [
+        ("coarse.prompt", None, "a photo of"),
+        ("fused.prompt", None, ""),
+    ]
+
+
+def test_placement_of_a_model_is_not_in_the_fingerprint():
+    preset = {"name": "stand-in-captioner", "task": "caption", "adapter": "stand-in", "gpus": 1, "batch_size": 3, "memory_mb": 70}
+    placed = config_of(coarse={"model": preset})
+    assert result_fields(placed) == result_fields(config_of())
+    resources = CaptionClips(placed).resources
+    assert (resources.gpus, resources.batch_size, resources.memory_mb) == (1, 32, 1000 + 70 + 1000 + 1000)
+
+
+def test_default_is_internvid_and_a_model_is_loaded_once():
+    config = CaptionClipsConfig()
+    assert [preset.name for preset in config.presets] == ["blip2-opt-2.7b", "flan-t5-large"]
+    assert CaptionClips(config).resources.gpus == 1
+
+
+def test_model_of_another_task_is_refused():
+    with pytest.raises(UsageError, match="'stand-in-scorer' is for task 'alignment'; here a preset for task 'caption' is wanted"):
+        config_of(coarse={"model": "stand-in-scorer"})
+    with pytest.raises(UsageError, match=r"unknown key 'coarse\.promt'; did you mean 'prompt'\?"):
+        config_of(coarse={"promt": "x"})
+
+
+def test_broken_frame_and_clip_without_frames_fail_alone(tmp_path: Path):
+    stage = CaptionClips(config_of())
+    stage.setup(worker_at(tmp_path))
+    with pytest.raises(DamagedMedia, match="frame 75 of clip broken is no readable JPEG"):
+        stage.load(make_clip(tmp_path, "broken", [noise(1), noise(2)], broken=1))
+    with pytest.raises(ModelError, match="clip empty has no kept frames"):
+        stage.load(make_clip(tmp_path, "empty", []))
+    assert stage.load(make_clip(tmp_path, "good", [noise(1)])).images.keys() == {50}
+
+
+@pytest.fixture(scope="module")
+def tiny_presets(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelPreset, ModelPreset]:
+    folder = tmp_path_factory.mktemp("tiny")
+    return tiny.save_tiny_blip2(folder / "blip2"), tiny.save_tiny_seq2seq(folder / "t5")
+
+
+def test_real_adapters_say_what_they_say_alone(tmp_path: Path, tiny_presets: tuple[ModelPreset, ModelPreset]):
+    blip2, t5 = tiny_presets
+    clips = [make_clip(tmp_path, f"c{i}", [noise(10 * i + j) for j in range(3)]) for i in range(3)]
+    config = config_of(
+        coarse={"model": blip2.model_dump(), "prompt": "a photo of"}, fine={"model": blip2.model_dump()}, fused={"model": t5.model_dump()}
+    )
+    outcomes = run(config, tmp_path, clips)
+    stage = CaptionClips(config)
+    stage.setup(worker_at(tmp_path))
+    captioner, summariser = build_captioner(blip2), build_summariser(t5)
+    made_by = {"coarse": "tiny-blip2", "fine": "tiny-blip2", "fused": "tiny-t5"}
+    for clip, outcome in zip(clips, outcomes, strict=True):
+        rows, images = by_scale(outcome), stage.load(clip).images
+        coarse = joined_once(captioner.captions([images[clip.middle_frame]], "a photo of"))
+        fine = joined_once(captioner.captions([images[frame.frame]])[0] for frame in clip.frames)
+        fused = summariser.summaries([joined_once([*coarse.split(". "), *fine.split(". ")])])[0]
+        expected = {"coarse": coarse, "fine": fine, "fused": fused}
+        assert {scale: row.text for scale, row in rows.items()} == {scale: text for scale, text in expected.items() if text}
+        assert {scale: row.model for scale, row in rows.items()} == {scale: made_by[scale] for scale in rows}
+        assert not any(row.is_stand_in for row in rows.values())
+    assert {scale for outcome in outcomes for scale in by_scale(outcome)} == {"coarse", "fine", "fused"}
+
+
+def test_clip_of_which_no_model_says_anything_is_dropped(tmp_path: Path, tiny_presets: tuple[ModelPreset, ModelPreset]):
+    from safetensors.torch import load_file, save_file
+
+    blip2, t5 = tiny_presets
+    weights = Path(blip2.repository) / "model.safetensors"
+    silent = tmp_path / "silent"
+    silent.mkdir()
+    for file in Path(blip2.repository).iterdir():
+        (silent / file.name).write_bytes(file.read_bytes())
+    zeros = {name: tensor * 0 for name, tensor in load_file(weights).items()}  # every word is as likely: the first one, padding, is chosen
+    save_file(zeros, silent / "model.safetensors", metadata={"format": "pt"})
+    mute = blip2.model_copy(update={"repository": str(silent)}).model_dump()
+    clip = make_clip(tmp_path, "c", [plain("red"), plain("blue")])
+    config = config_of(coarse={"model": mute}, fine={"model": mute}, fused={"model": t5.model_dump()})
+    assert run(config, tmp_path, [clip]) == [Drop(DropReason.EMPTY_CAPTION, "no model said anything of its 2 frames")]
+    half = config_of(coarse={"model": mute}, fused=None)
+    assert list(by_scale(run(half, tmp_path, [clip])[0])) == ["fine"]
