@@ -90,7 +90,7 @@ class _Shard:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.number = path, number
         self.num_samples = 0
-        self._file = open(path, "wb")
+        self._file = open(path, "wb")  # noqa: SIM115 - open until the shard is full
         self._writer = webdataset.TarWriter(
             self._file, user="internvid", group="internvid", mode=_FILE_MODE, mtime=0.0, format="PAX_FORMAT"
         )

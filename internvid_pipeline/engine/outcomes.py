@@ -63,16 +63,19 @@ def _collect_losses(
 ) -> None:
     """Sorts a stage's losses into whole inputs (`are_whole`: the stage reads sources or videos) and clips of a video."""
     manifest = read_manifest(root, plan.folder, partition)
-    for kind, record_type in (("drops", DropRecord), ("failures", FailureRecord)):
-        path = manifest.path_of(kind)
-        for row in read_table(root, path, record_type) if path else []:
-            part_of = getattr(row, "part_of", None)
-            if are_whole and part_of is None:
-                losses.setdefault(row.item_id, row)
-                continue
-            owner = part_of or row.item_id.split("/", 1)[0].rsplit("_", 2)[0]
-            reason = row.reason if isinstance(row, DropRecord) else row.error_class
-            lost_parts.setdefault(owner, Counter())[reason] += 1
+    drops, failures = manifest.path_of("drops"), manifest.path_of("failures")
+    rows: list[DropRecord | FailureRecord] = [
+        *(read_table(root, drops, DropRecord) if drops else []),
+        *(read_table(root, failures, FailureRecord) if failures else []),
+    ]
+    for row in rows:
+        part_of = row.part_of if isinstance(row, DropRecord) else None
+        if are_whole and part_of is None:
+            losses.setdefault(row.item_id, row)
+            continue
+        owner = part_of or row.item_id.split("/", 1)[0].rsplit("_", 2)[0]
+        reason = row.reason if isinstance(row, DropRecord) else row.error_class
+        lost_parts.setdefault(owner, Counter())[reason] += 1
 
 
 def _outcome(uri: str, loss: DropRecord | FailureRecord | None, clips: int, in_shards: int, parts: Counter[str]) -> InputOutcome:

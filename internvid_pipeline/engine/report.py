@@ -71,6 +71,6 @@ def read_losses(root: Root, plan: StagePlan, kind: str) -> Iterator[tuple[int, D
     for partition in sorted(done_partitions(root, plan.folder)):
         path = read_manifest(root, plan.folder, partition).path_of(kind)
         if path is not None:
-            record_type = DropRecord if kind == "drops" else FailureRecord
-            for row in read_table(root, path, record_type):
-                yield partition, row
+            rows: Sequence[DropRecord | FailureRecord]
+            rows = read_table(root, path, DropRecord) if kind == "drops" else read_table(root, path, FailureRecord)
+            yield from ((partition, row) for row in rows)

@@ -8,10 +8,12 @@ Arrow types follow the annotations: str -> string, int -> int64, float -> float6
 import dataclasses
 import functools
 import types
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
+
+from internvid_pipeline.errors import ContractError
 
 R = TypeVar("R")
 _SCALARS: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -35,20 +37,44 @@ def _arrow_type(annotation: Any) -> pa.DataType:
     raise TypeError(f"a record's field cannot be {annotation!r}; use str, int, float, bool, another record, tuple[X, ...] or X | None")
 
 
-@functools.cache
 def schema_of(record_type: Any) -> pa.Schema:
     """The Arrow schema of a record type, its columns in the order of the fields."""
+    return _schema(record_type)
+
+
+@functools.cache
+def _schema(record_type: Hashable) -> pa.Schema:
     hints = get_type_hints(record_type)
     fields = []
-    for field in dataclasses.fields(record_type):
+    for field in dataclasses.fields(cast(Any, record_type)):
         annotation, nullable = _without_none(hints[field.name])
         fields.append(pa.field(field.name, _arrow_type(annotation), nullable=nullable))
     return pa.schema(fields)
 
 
 def to_table(records: Iterable[Any], record_type: Any) -> pa.Table:
-    """Records of one type as an Arrow table of `schema_of(record_type)`, in the order given."""
-    return pa.Table.from_pylist([dataclasses.asdict(record) for record in records], schema=schema_of(record_type))
+    """Records of one type as an Arrow table of `schema_of(record_type)`, in the order given. Raises ContractError where a value does
+    not have the type of its field, or is None where that does not say `| None`."""
+    try:
+        table = pa.Table.from_pylist([dataclasses.asdict(record) for record in records], schema=schema_of(record_type))
+    except (ValueError, TypeError, OverflowError, pa.ArrowException) as error:
+        raise ContractError(f"a row is no {record_type.__name__}: {' '.join(str(error).split())}") from error
+    for field, column in zip(table.schema, table.columns, strict=True):
+        for chunk in column.chunks:
+            _refuse_nulls(chunk, field, f"{record_type.__name__}.{field.name}")
+    return table
+
+
+def _refuse_nulls(array: pa.Array, field: pa.Field, path: str) -> None:
+    """Arrow does not look at `nullable` when it makes a table; Parquet does when it is written, but does not say in which record."""
+    if not field.nullable and array.null_count:
+        raise ContractError(f"{path} is None in a row; its type does not allow that")
+    if pa.types.is_struct(field.type):
+        there = array.drop_null()
+        for index, child in enumerate(field.type):
+            _refuse_nulls(there.field(index), child, f"{path}.{child.name}")
+    elif pa.types.is_list(field.type):
+        _refuse_nulls(array.flatten(), field.type.value_field, f"{path}[]")
 
 
 def _value(raw: Any, annotation: Any) -> Any:
@@ -62,15 +88,15 @@ def _value(raw: Any, annotation: Any) -> Any:
 
 def from_row(row: Mapping[str, Any], record_type: type[R]) -> R:
     """One record from a row of `Table.to_pylist()`."""
-    return record_type(**{name: _value(row[name], annotation) for name, annotation in _hints(record_type).items()})
+    return record_type(**{name: _value(row[name], annotation) for name, annotation in _hints(cast(Any, record_type)).items()})
 
 
 @functools.cache
-def _hints(record_type: Any) -> dict[str, Any]:
+def _hints(record_type: Hashable) -> dict[str, Any]:
     hints = get_type_hints(record_type)
-    return {field.name: hints[field.name] for field in dataclasses.fields(record_type)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(cast(Any, record_type))}
 
 
 def from_table(table: pa.Table, record_type: type[R]) -> list[R]:
     """Records from a table that has at least the record's columns; others are left out."""
-    return [from_row(row, record_type) for row in table.select(list(_hints(record_type))).to_pylist()]
+    return [from_row(row, record_type) for row in table.select(list(_hints(cast(Any, record_type)))).to_pylist()]

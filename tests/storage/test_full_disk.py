@@ -64,14 +64,14 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, write: Callable[[Root, Pa
     assert root.put_bytes_if_absent("s/small.bin", b"goes on when there is room") is True
 
 
-def test_a_disk_without_room_for_a_name_is_not_writable(small_disk: Path):
+def test_a_disk_without_room_for_anything_is_not_writable(small_disk: Path):
     root = Root(str(small_disk / "set"))
-    with open(small_disk / "filler", "wb") as file, pytest.raises(OSError):
+    with open(small_disk / "filler", "wb", buffering=0) as file, pytest.raises(OSError):
         while True:
             file.write(b"x" * 4096)
-            file.flush()
     with pytest.raises(StorageError, match="No space left on device"):
         root.check_writable()
+    assert root.list_names(".tmp") == []
 
 
 def test_a_read_only_disk(small_disk: Path):

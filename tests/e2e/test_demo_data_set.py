@@ -1,0 +1,171 @@
+"""The demo from end to end: every input accounted for, shards that the usual readers read, nothing computed twice."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from internvid_pipeline.cli.dataset import open_dataset
+from internvid_pipeline.config import load_config
+from internvid_pipeline.engine import StatusReader, build_plan, preview, run_dataset
+from internvid_pipeline.engine.outcomes import input_outcomes
+from internvid_pipeline.engine.read_items import read_rows
+from internvid_pipeline.engine.validate import validate_dataset
+from internvid_pipeline.media.synth import make_demo_videos
+from internvid_pipeline.records import CaptionRecord, ClipRecord
+from tests.conftest import contents, manifest_times
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("demo") / "data set"
+    command = [sys.executable, "-m", "internvid_pipeline.cli.main", "demo", "--root", str(root), "--engine", "inline"]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (root.parent / "stdout").write_text(done.stdout)
+    return root
+
+
+def config_of(root: Path, *overrides: str):
+    return load_config("demo", [f"root={root}", f"source.path={root / 'videos'}", *overrides])
+
+
+def copy_of(demo: Path, place: Path) -> Path:
+    shutil.copytree(demo, place)
+    return place
+
+
+def table(root: Path, record_type: type) -> list[Any]:
+    opened, _, plans, partitions = open_dataset(str(root))
+    plan = next(plan for plan in plans if plan.build().writes is record_type)
+    return [row for partition in partitions for row in read_rows(opened, plan.folder, partition, record_type)]
+
+
+def samples(root: Path) -> list[dict[str, Any]]:
+    import webdataset
+
+    tars = sorted(str(path) for path in (root / "shards" / "default").glob("*.tar"))
+    return list(webdataset.WebDataset(tars, shardshuffle=False, empty_check=False))
+
+
+def test_every_input_has_one_outcome(demo: Path):
+    opened, _, plans, partitions = open_dataset(str(demo))
+    found = list(input_outcomes(opened, plans, partitions))
+    by_name = {Path(outcome.uri).name: outcome for outcome in found}
+    made = make_demo_videos(demo / "videos")
+    assert sorted(Path(outcome.uri).name for outcome in found) == sorted(video.path.name for video in made)
+    assert by_name["07_duplicate_of_01.mp4"].reason.startswith("duplicate: ")
+    assert by_name["08_black.mp4"].reason.startswith("black: ")
+    assert by_name["10_broken_no_moov.mp4"].outcome == by_name["11_empty.mp4"].outcome == "failed"
+    assert by_name["04_still_picture.mp4"].in_shards == 0 and "below_minimum" in by_name["04_still_picture.mp4"].reason
+    lost = {"07_duplicate_of_01.mp4", "08_black.mp4", "10_broken_no_moov.mp4", "11_empty.mp4"}
+    assert {name for name, outcome in by_name.items() if not outcome.clips} == lost
+    assert all(name in (demo.parent / "stdout").read_text() for name in by_name)
+
+
+def test_sums_close(demo: Path):
+    opened, _, plans, partitions = open_dataset(str(demo))
+    statuses = StatusReader(opened, plans, partitions).read()
+    assert all(status.inputs == status.emitted + status.dropped + status.failed for status in statuses)
+    assert statuses[0].inputs == 11
+    for before, after in zip(statuses[1:], statuses[2:], strict=False):
+        assert after.inputs == before.rows // (3 if before.stage == "caption_clips" else 1), "what a stage emits is what the next is given"
+
+
+def test_cuts_are_where_they_were_made(demo: Path):
+    clips = table(demo, ClipRecord)
+    for video in make_demo_videos(demo / "videos"):
+        spans = sorted((clip.start_frame, clip.end_frame) for clip in clips if clip.source_uri == str(video.path))
+        if spans:
+            bounds = [0, *video.cuts, video.num_frames]
+            assert spans == list(zip(bounds, bounds[1:], strict=False)), video.path.name
+
+
+def test_webdataset_reads_whole_samples(demo: Path):
+    clips = {clip.clip_id: clip for clip in table(demo, ClipRecord)}
+    fused = {row.clip_id: row.text for row in table(demo, CaptionRecord) if row.scale == "fused"}
+    found = samples(demo)
+    assert len(found) == len({sample["__key__"] for sample in found}) > 10
+    for sample in found:
+        key = sample["__key__"]
+        metadata = json.loads(sample["json"])
+        assert {name for name in sample if not name.startswith("__")} == {"mp4", "json", "txt"}
+        assert metadata["clip_id"] == key
+        assert sample["txt"].decode() == metadata["caption"] == fused[key]
+        assert metadata["has_stand_ins"] is True
+        with av.open(io.BytesIO(sample["mp4"])) as container:
+            assert sum(1 for _ in container.decode(video=0)) == clips[key].num_frames
+
+
+def test_datasets_reads_the_shards(demo: Path, tmp_path: Path):
+    import datasets
+
+    files = sorted(str(path) for path in (demo / "shards" / "default").glob("*.tar"))
+    loaded = datasets.load_dataset("webdataset", data_files={"train": files}, split="train", cache_dir=str(tmp_path))
+    loaded = loaded.cast_column("mp4", datasets.Video(decode=False))
+    assert sorted(row["__key__"] for row in loaded) == sorted(sample["__key__"] for sample in samples(demo))
+    assert all(row["txt"] == row["json"]["caption"] for row in loaded)
+
+
+def test_validate_finds_nothing_but_stand_ins(demo: Path):
+    opened, _, plans, partitions = open_dataset(str(demo))
+    report = validate_dataset(opened, plans, partitions, read_media=True)
+    assert report.problems == []
+    assert len(report.warnings) == 2 and all("stand-ins" in warning for warning in report.warnings)
+    assert report.checked_samples == len(samples(demo))
+
+
+def test_again_computes_nothing(demo: Path, tmp_path: Path):
+    before = manifest_times(demo)
+    report = run_dataset(config_of(demo), engine="inline")
+    assert manifest_times(demo) == before
+    assert report.new_partitions == 0
+
+
+@pytest.mark.ray
+def test_ray_writes_the_same_bytes(demo: Path, tmp_path: Path):
+    """The same videos through Ray, with two workers a stage: every table, tar and shard is the inline run's, byte for byte."""
+    root = tmp_path / "on ray"
+    report = run_dataset(load_config("demo", [f"root={root}", f"source.path={demo / 'videos'}", "placement.workers=2"]), engine="ray")
+    assert not report.errors
+    expected = {name: digest for name, digest in contents(demo).items() if not name.startswith("videos/")}
+    assert contents(root) == expected
+
+
+def test_changed_prompt(demo: Path, tmp_path: Path):
+    """The plan names the field, and lists captions and what reads them, nothing upstream."""
+    root = copy_of(demo, tmp_path / "copy")
+    source = f"source.path={demo / 'videos'}"
+    changed = load_config("demo", [f"root={root}", source, "stages.caption_clips.coarse.prompt=what is it"])
+    found = preview(changed)
+    assert [stage.stage for stage in found.stages if stage.to_compute] == ["caption_clips", "score_alignment", "select_clips", "write_shards"]
+    assert [(change.field, change.old, change.new) for change in found.stages[2].changes] == [
+        ("stages.caption_clips.coarse.prompt", None, "what is it")
+    ]
+    assert "reads caption_clips, which is computed again" in found.stages[3].reasons
+    before = manifest_times(root)
+    run_dataset(changed, engine="inline")
+    untouched = {name: time for name, time in before.items() if name.startswith(("import_videos", "cut_clips"))}
+    assert untouched and untouched.items() <= manifest_times(root).items()
+    assert {row.prompt for row in table(root, CaptionRecord) if row.scale == "coarse"} == {"what is it"}
+    assert len(samples(root)) == len({sample["__key__"] for sample in samples(root)}) == len(samples(demo)), "no old shard is left beside the new"
+    back = load_config("demo", [f"root={root}", source])
+    run_dataset(back, engine="inline")
+    assert len(samples(root)) == len(samples(demo)), "going back packs the old captions again"
+    assert {sample["txt"] for sample in samples(root)} == {sample["txt"] for sample in samples(demo)}
+
+
+def test_placement_recomputes_nothing(demo: Path):
+    overrides = ["placement.workers=7", "placement.stages.cut_clips.cpus=2", "placement.stages.caption_clips.batch_size=3"]
+    assert all(stage.to_compute == 0 for stage in preview(config_of(demo, *overrides)).stages)
+    assert [plan.fingerprint for plan in build_plan(config_of(demo, *overrides), 3)] == [
+        plan.fingerprint for plan in build_plan(config_of(demo), 3)
+    ]
