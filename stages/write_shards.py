@@ -1,15 +1,24 @@
-"""The selected clips as WebDataset tars: `<clip_id>.mp4`, `.json` (everything known of the clip) and `.txt` (the caption), side by side."""
+"""The selected clips as WebDataset tars: `<clip_id>.mp4`, `.json` (everything known of the clip), `.txt` (the caption), side by side."""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import Field
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, SelectionRecord, VideoRecord
+from internvid_pipeline.records import (
+    CaptionRecord,
+    ClipRecord,
+    MediaRef,
+    SampleRecord,
+    ScoreRecord,
+    SelectionRecord,
+    VideoRecord,
+    schema_of,
+)
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage
 from internvid_pipeline.storage import layout
 from internvid_pipeline.units import timestamp
@@ -97,16 +106,16 @@ class _Shard:
 
     @property
     def size_bytes(self) -> int:
-        return self._file.tell()
+        return int(self._writer.tarstream.offset)  # what the tar holds; the file itself lags behind by a buffer
 
     def add(self, key: str, mp4: bytes, metadata: dict[str, Any], caption: str) -> MediaRef:
         """Appends a sample. Returns its byte range in the tar."""
-        start = self._file.tell()
+        start = self.size_bytes
         self._writer.write(
             {"__key__": key, "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(), "mp4": mp4, "txt": caption.encode()}
         )
         self.num_samples += 1
-        return MediaRef.scratch(self.path, offset_bytes=start, size_bytes=self._file.tell() - start)
+        return MediaRef.scratch(self.path, offset_bytes=start, size_bytes=self.size_bytes - start)
 
     def close(self) -> None:
         self._writer.close()
@@ -114,19 +123,17 @@ class _Shard:
 
 
 def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
-    """Everything known of a clip, for the shard's `.json`. Schema version SAMPLE_SCHEMA_VERSION; keys are those of the tables."""
+    """Everything known of a clip, for the shard's `.json`. Schema version SAMPLE_SCHEMA_VERSION; keys are those of the tables.
+
+    Every key is there in every sample and has one type, since readers (`datasets`) infer the types from the first few samples and stop
+    at the first that differs: an unknown text is "", an unknown number -1, and a list's own columns stay JSON in `metadata_json`.
+    """
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
-    clip_fields = {name: value for name, value in asdict(clip).items() if name not in ("frames", "media")}
-    video_fields = {
-        name: value for name, value in asdict(video).items() if name not in ("media", "metadata_json", "source_uri", "video_id")
-    }
-    captions = [
-        {key: value for key, value in asdict(row).items() if key not in ("clip_id", "video_id")} for row in item.joined[CaptionRecord]
-    ]
-    scores = [{key: value for key, value in asdict(row).items() if key not in ("clip_id", "video_id")} for row in item.joined[ScoreRecord]]
+    captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]
+    scores = [_typed(row, "clip_id", "video_id") for row in item.joined[ScoreRecord]]
     return {
         "schema_version": SAMPLE_SCHEMA_VERSION,
-        **clip_fields,
+        **_typed(clip, "frames", "media"),
         "start_timestamp": timestamp(clip.start_s),
         "end_timestamp": timestamp(clip.end_s),
         "sha256": clip.media.sha256,
@@ -136,5 +143,15 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
         "scores": scores,
         "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]),
         "selection": item.record.selection,
-        "video": {**video_fields, "metadata": json.loads(video.metadata_json)},
+        "video": _typed(video, "media", "source_uri", "video_id"),
     }
+
+
+def _typed(record: Any, *left_out: str) -> dict[str, Any]:
+    """A record's fields, None replaced by a value of the field's own type."""
+    found = {}
+    for column in schema_of(type(record)):
+        if column.name not in left_out:
+            value = getattr(record, column.name)
+            found[column.name] = ("" if pa.types.is_string(column.type) else -1) if value is None else value
+    return found

@@ -8,6 +8,16 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+_BOUNDS = (
+    ("ge", ">="),
+    ("gt", ">"),
+    ("le", "<="),
+    ("lt", "<"),
+    ("min_length", "length >="),
+    ("max_length", "length <="),
+    ("pattern", "matches"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldHelp:
@@ -58,7 +68,7 @@ def _type_text(annotation: Any) -> str:
 def _bounds(field: FieldInfo) -> str:
     words = []
     for rule in field.metadata:
-        for attribute, sign in (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"), ("min_length", "length >="), ("pattern", "matches")):
+        for attribute, sign in _BOUNDS:
             value = getattr(rule, attribute, None)
             if value is not None:
                 words.append(f"{sign} {value}")

@@ -1,7 +1,9 @@
 """Reading a config: YAML, overrides `key=value` from the command line, and errors that say what would be right."""
 
+import contextlib
 import difflib
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -13,6 +15,38 @@ from internvid_pipeline.config.presets import configs_dir
 from internvid_pipeline.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
+_MOST_VALUES = 100_000  # configs come from strangers too: a few aliases of aliases in YAML stand for billions of values
+_TEXT_KEYS = ("root", "source.path", "name")  # a folder named 2024, `yes` or *.mp4 stays a name
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain types only, and an error where a key stands twice: the first of two stages of one name would vanish in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands there twice", problem_mark=key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parsed(text: str) -> Any:
+    """Plain data of YAML text. Raises UsageError saying what is wrong and where, to be put behind a colon."""
+    try:
+        return _plain(yaml.load(text, Loader=_Loader), [_MOST_VALUES])  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UsageError(f"{problem or ' '.join(str(error).split())}{where}") from error
+    except RecursionError as error:
+        raise UsageError("it is nested too deep") from error
+    except ValueError as error:  # a date that is none, such as 2024-13-45
+        raise UsageError(str(error)) from error
 
 
 def load_config(path: str, overrides: Sequence[str] = ()) -> DatasetConfig:
@@ -22,13 +56,13 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> DatasetConfig:
     """
     file = _find(path)
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read config {path}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"config {path} is not YAML{where}: {getattr(error, 'problem', error)}") from error
+    try:
+        raw = _parsed(text)
+    except UsageError as error:
+        raise UsageError(f"config {path} is not YAML that we read: {error}") from error
     return config_from(raw, overrides, path)
 
 
@@ -36,7 +70,7 @@ def config_from(raw: Any, overrides: Sequence[str] = (), where: str = "config") 
     """A config from plain data (a parsed YAML file). Raises UsageError."""
     if not isinstance(raw, dict):
         raise UsageError(f"{where} holds {type(raw).__name__}; a config is a mapping with `stages:` and `source:`")
-    merged = _plain(raw)
+    merged = _plain(raw, [_MOST_VALUES])
     for override in overrides:
         _apply(merged, override)
     stages = merged.get("stages")
@@ -46,9 +80,10 @@ def config_from(raw: Any, overrides: Sequence[str] = (), where: str = "config") 
 
 
 def _find(path: str) -> Path:
-    file = Path(path).expanduser()
-    if file.is_file():
-        return file
+    with contextlib.suppress(OSError, RuntimeError):  # a name that is too long; `~nobody`
+        file = Path(path).expanduser()
+        if file.is_file():
+            return file
     shipped = configs_dir() / f"{path}.yaml"
     if "/" not in path and shipped.is_file():
         return shipped
@@ -58,11 +93,14 @@ def _find(path: str) -> Path:
     raise UsageError(f"no config {path!r}: give a YAML file or one of {', '.join(known)}{hint}")
 
 
-def _plain(value: Any) -> Any:
-    """A deep copy, so that overrides never change what the caller holds."""
+def _plain(value: Any, left: list[int]) -> Any:
+    """A deep copy, so that overrides never change what the caller holds. left: how many values there may be yet."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise UsageError(f"it is too large: it stands for more than {_MOST_VALUES} values")
     if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    return [_plain(part) for part in value] if isinstance(value, list) else value
+        return {key: _plain(part, left) for key, part in value.items()}
+    return [_plain(part, left) for part in value] if isinstance(value, list) else value
 
 
 def _apply(config: dict[str, Any], override: str) -> None:
@@ -71,11 +109,9 @@ def _apply(config: dict[str, Any], override: str) -> None:
     if not equals or not all(parts):
         raise UsageError(f"override {override!r}: write key=value, such as source.path=videos or stages.cut_clips.threshold=30")
     try:
-        value = yaml.safe_load(text) if text else ""
-    except yaml.YAMLError as error:
+        value = text if key.strip() in _TEXT_KEYS or not text else _parsed(text)
+    except UsageError as error:
         raise UsageError(f"override {override!r}: the value is not YAML: {error}") from error
-    if key.strip() in ("root", "source.path", "name") and value is not None:
-        value = text  # a folder named 2024 or `yes` stays a name
     inner = config
     for part in parts[:-1]:
         found = inner.setdefault(part, {})
@@ -100,7 +136,8 @@ def validated(model: type[M], data: Any, where: str) -> M:
         if first["type"] == "missing":
             raise UsageError(f"{where}: {path} is missing{more}") from None
         message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {path} = {first['input']!r}: {message}{more}") from None
+        subject = f"{path} = {_SHORT.repr(first['input'])}" if path else _SHORT.repr(first["input"])
+        raise UsageError(f"{where}: {subject}: {message}{more}") from None
 
 
 def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:
@@ -136,6 +173,6 @@ def to_yaml(data: Any) -> str:
 def from_yaml(text: str) -> Any:
     """Plain data of YAML text that this library wrote. Raises UsageError."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"not YAML: {error}") from error
+        return _parsed(text)
+    except UsageError as error:
+        raise UsageError(f"not YAML that we read: {error}") from error

@@ -146,7 +146,8 @@ def _check_samples(root: Root, rows: Sequence[SampleRecord]) -> Iterator[Problem
 
 
 def _tar_parts(data: bytes) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
+    """Members of a piece of tar, which lacks the zero blocks that end a whole one."""
+    with tarfile.open(fileobj=io.BytesIO(data + bytes(2 * tarfile.BLOCKSIZE)), mode="r:") as tar:
         return {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
 
 

@@ -43,6 +43,8 @@ class FramePass:
         """Frames in display order. Raises MediaLimitError for too many or too large ones, DamagedMedia where too many packets are lost or
         nothing at all can be decoded."""
         for packet in self._packets():
+            if packet is not None and packet.is_corrupt:  # the demuxer knows that a part of it is missing
+                self._lose(packet, "incomplete packets")
             for frame in self._decoded(packet):
                 self._note(frame)
                 yield frame
@@ -55,15 +57,15 @@ class FramePass:
         pts, dts = np.array(self._pts, dtype=np.int64), np.array(self._dts, dtype=np.int64)
         return display_times(pts, dts, self._last_duration, time_base, self._stream.average_rate)
 
-    def damaged_frames(self, times: FrameTimes) -> NDArray[np.int64]:
-        """Numbers of damaged frames, ascending: those that the decoder calls corrupt; for a packet that it refused, the frame shown next
-        after the missing one; and the last frame, where the file breaks off."""
+    def damaged_frames(self, times: FrameTimes, broken_off: bool) -> NDArray[np.int64]:
+        """Numbers of damaged frames, ascending: those that the decoder calls corrupt; for a packet that is incomplete or refused, the frame
+        shown next after the missing one; and the last frame, where the file breaks off."""
         damaged = set(self._corrupt)
         last = times.num_frames - 1
         for pts, at in zip(self._lost_pts, self._lost_at, strict=True):
             next_shown = int(np.searchsorted(times.pts, pts)) if pts is not None and not times.repaired else at
             damaged.add(min(next_shown, last))
-        if self.broken_off:
+        if broken_off:
             damaged.add(last)
         return np.array(sorted(damaged), dtype=np.int64)
 
@@ -95,7 +97,7 @@ class FramePass:
         self._lost_pts.append(packet.pts if packet else None)
         self._lost_at.append(len(self._pts))
         if len(self._lost_pts) > self._limits.max_lost_packets:
-            raise DamagedMedia(f"more than {self._limits.max_lost_packets} packets cannot be decoded (limits.max_lost_packets): {words}")
+            raise DamagedMedia(f"more than {self._limits.max_lost_packets} packets are damaged (limits.max_lost_packets): {words}")
 
     def _note(self, frame: av.VideoFrame) -> None:
         check_size(frame.width, frame.height, self._limits)

@@ -21,6 +21,7 @@ from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.orientation import Orientation, orientation_of
 from internvid_pipeline.media.probe import pixel_ratio
 from internvid_pipeline.media.times import FrameTimes
+from internvid_pipeline.media.truncation import missing_end
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Shot:
 class VideoScan:
     """times: of every frame. cuts: numbers of the first frames of new shots, without 0. luma_mean: float32 [num_frames], 0 to 255, of the
     small frames. luma_change: float32 [num_frames], mean absolute luma difference to the frame before, 0 for the first. damaged: int64,
-    numbers of damaged frames. interlaced: some frame is. broken_off: why reading stopped before the end, None where it did not."""
+    numbers of damaged frames. interlaced: some frame is. broken_off: why the file is known to end too early, None where it is not."""
 
     times: FrameTimes
     cuts: tuple[int, ...]
@@ -94,16 +95,17 @@ def _scan(path: Path, container: InputContainer, stream: av.VideoStream, detecto
         meter.add(picture)
     cuts.update(detector.finish())
     times = frames.times()
+    broken_off = frames.broken_off or missing_end(path, container, stream, times.seconds(times.end_pts), limits)
     return VideoScan(
         times=times,
         cuts=tuple(sorted(cut for cut in cuts if 0 < cut < times.num_frames)),
         luma_mean=np.array(meter.means, dtype=np.float32),
         luma_change=np.array(meter.changes, dtype=np.float32),
-        damaged=frames.damaged_frames(times),
+        damaged=frames.damaged_frames(times, broken_off is not None),
         interlaced=interlaced,
         orientation=orientation or Orientation(),
         sample_aspect_ratio=pixel_ratio(stream),
-        broken_off=frames.broken_off,
+        broken_off=broken_off,
     )
 
 

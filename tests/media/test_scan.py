@@ -106,13 +106,24 @@ def test_damage_is_found_in_its_shot(tmp_path: Path):
     assert [shot.num_damaged > 0 for shot in found.shots()] == [False, True, False]
 
 
-def test_a_file_cut_short_keeps_what_is_sound(tmp_path: Path):
-    """Faststart, then truncated to 60 %: the beginning decodes, the last frame that is there is marked."""
-    path = write_video(tmp_path / "v.mp4", shots_of([50, 50]), Made(container_options={"movflags": "+faststart"}, options={"bf": "0"}))
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+@pytest.mark.parametrize(("suffix", "kept"), [*((index, kept) for index in ("mp4", "mov") for kept in (0.45, 0.6, 0.97)), ("mkv", 0.45), ("mkv", 0.6), ("flv", 0.45)])
+def test_a_file_cut_short_keeps_what_is_sound(tmp_path: Path, suffix: str, kept: float):
+    """The index first, then truncated: the beginning decodes, and the last frame that is there is marked."""
+    options = {"movflags": "+faststart"} if suffix in ("mp4", "mov") else {}
+    path = write_video(tmp_path / f"v.{suffix}", shots_of([50, 50]), Made(container_options=options, options={"bf": "0"}))
+    whole = scan(path)
+    assert whole.broken_off is None and whole.damaged.size == 0
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     found = scan(path)
     assert 0 < found.times.num_frames < 100
-    assert found.broken_off is not None and found.damaged[-1] == found.times.num_frames - 1
+    assert found.broken_off is not None and "cut short" in found.broken_off
+    assert found.damaged[-1] == found.times.num_frames - 1 and found.damaged[0] >= found.times.num_frames - 2
+
+
+def test_sound_that_outlasts_the_picture_is_no_truncation(tmp_path: Path):
+    """2 s of picture, 6 s of sound."""
+    path = write_video(tmp_path / "v.mkv", shots_of([50]), Made(tracks=[Track(beeps([0.5], 6.0))]))
+    assert scan(path).broken_off is None
 
 
 def test_bounds_while_decoding(tmp_path: Path):

@@ -1,0 +1,119 @@
+"""Rules over columns, in order; percentiles over the whole set."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from internvid_pipeline.errors import UsageError
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, MediaRef, ScoreRecord
+from internvid_pipeline.registry import build_stage
+from internvid_pipeline.stage import Drop, Emit, Item, WorkerContext
+from internvid_pipeline.storage import Root
+
+
+def clip(number: int, duration_s: float = 5.0, motion: float = 1.0) -> ClipRecord:
+    return ClipRecord(
+        clip_id=f"v{number}_0_{number}", video_id=f"v{number}", source_uri="/v.mp4", start_frame=0, end_frame=10, num_frames=10, start_s=0.0,
+        end_s=duration_s, duration_s=duration_s, start_pts=0, end_pts=10, time_base_num=1, time_base_den=10, fps=10 / duration_s, width_px=64,
+        height_px=48, has_audio=False, cut_mode="reencode", motion=motion, luma_mean=100.0, middle_frame=5, frames=(), media=MediaRef(uri="x"),
+    )  # fmt: skip
+
+
+def item(number: int, score: float | None = 0.5, scales: tuple[str, ...] = ("coarse", "fused"), **fields) -> Item[ClipRecord]:
+    record = clip(number, **fields)
+    captions = tuple(
+        CaptionRecord(
+            clip_id=record.clip_id, video_id=record.video_id, scale=scale, text=f"{scale} of {number}", language="en", model="m",
+            model_commit="c", prompt=None, frames=(1,), is_stand_in=True,
+        )
+        for scale in scales
+    )  # fmt: skip
+    scores = () if score is None else (
+        ScoreRecord(
+            clip_id=record.clip_id, video_id=record.video_id, scorer="alignment", caption_scale="fused", value=score, num_frames=4,
+            reduced="max", model="m", model_commit="c", is_stand_in=True,
+        ),
+    )  # fmt: skip
+    return Item(record=record, joined={CaptionRecord: captions, ScoreRecord: scores})
+
+
+def select(items: list[Item[ClipRecord]], tmp_path: Path, **config) -> list:
+    stage = build_stage("select_clips", config)
+    reduced = stage.reduce(lambda: items) if stage.needs_reduce else {}
+    stage.setup(WorkerContext(root=Root(str(tmp_path)), scratch=tmp_path, resources=stage.resources, reduced=reduced))
+    return stage.process(items)
+
+
+def test_default_is_the_length_rule_of_flt(tmp_path: Path):
+    outcomes = select([item(0, duration_s=0.99), item(1, duration_s=1.0), item(2, duration_s=120.0), item(3, duration_s=120.1)], tmp_path)
+    assert [type(outcome) for outcome in outcomes] == [Drop, Emit, Emit, Drop]
+    assert (outcomes[0].reason, outcomes[3].reason) == (DropReason.BELOW_MINIMUM, DropReason.ABOVE_MAXIMUM)
+    assert outcomes[0].message == "duration_s 0.99 is below 1"
+
+
+def test_the_best_caption_there_is(tmp_path: Path):
+    outcomes = select([item(0), item(1, scales=("coarse",)), item(2, scales=("audio",))], tmp_path)
+    assert [(outcome.records[0].caption, outcome.records[0].caption_scale) for outcome in outcomes[:2]] == [
+        ("fused of 0", "fused"),
+        ("coarse of 1", "coarse"),
+    ]
+    assert outcomes[2].reason is DropReason.MISSING_VALUE
+
+
+def test_missing_score_is_not_a_low_score(tmp_path: Path):
+    outcomes = select(
+        [item(0, score=None), item(1, score=math.nan), item(2, score=-1.0)], tmp_path, rules=[{"column": "alignment", "minimum": 0.0}]
+    )
+    assert [outcome.reason for outcome in outcomes] == [DropReason.MISSING_VALUE, DropReason.MISSING_VALUE, DropReason.BELOW_MINIMUM]
+
+
+def test_percentile_counts_among_what_earlier_rules_keep(tmp_path: Path):
+    """Ten clips scored 0 to 9; the four best are too long; the top 50 % of the other six are 3, 4, 5."""
+    items = [item(n, score=float(n), duration_s=500.0 if n >= 6 else 5.0) for n in range(10)]
+    rules = [{"column": "duration_s", "maximum": 120}, {"column": "alignment", "top_ratio": 0.5}]
+    outcomes = select(items, tmp_path, rules=rules)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Emit)] == [3, 4, 5]
+    assert outcomes[2].reason is DropReason.BELOW_PERCENTILE
+
+
+@given(st.lists(st.floats(-1, 1, allow_nan=False), min_size=1, max_size=50), st.floats(0.01, 1.0))
+def test_percentile_keeps_the_highest(tmp_path_factory: pytest.TempPathFactory, values: list[float], ratio: float):
+    """At least the asked share (rounded down, never none) is kept, nothing dropped is above anything kept, ties stay together."""
+    outcomes = select(
+        [item(n, score=value) for n, value in enumerate(values)],
+        tmp_path_factory.getbasetemp(),
+        rules=[{"column": "alignment", "top_ratio": ratio}],
+    )
+    kept = [value for value, outcome in zip(values, outcomes, strict=True) if isinstance(outcome, Emit)]
+    dropped = [value for value, outcome in zip(values, outcomes, strict=True) if not isinstance(outcome, Emit)]
+    wanted = max(1, math.floor(len(values) * ratio + 1e-9))
+    assert len(kept) >= wanted
+    assert not dropped or max(dropped) < min(kept)
+    assert sum(value > min(kept) for value in values) < wanted
+
+
+def test_no_clips_at_all(tmp_path: Path):
+    assert select([], tmp_path, rules=[{"column": "alignment", "top_ratio": 0.3}]) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"column": "motion"}, "a rule needs minimum, maximum or top_ratio"),
+        ({"column": "motion", "minimum": 2, "maximum": 1}, "nothing would be kept"),
+        ({"column": "motion", "top_ratio": 0}, "greater than 0"),
+        ({"column": "motion", "minimun": 1}, "did you mean 'minimum'"),
+    ],
+)
+def test_wrong_rules(rule: dict, words: str):
+    with pytest.raises(UsageError, match=words):
+        build_stage("select_clips", {"rules": [rule]})
+
+
+def test_an_infinite_score_has_its_place(tmp_path: Path):
+    outcomes = select([item(0, score=float(np.inf)), item(1, score=0.1)], tmp_path, rules=[{"column": "alignment", "top_ratio": 0.5}])
+    assert [type(outcome) for outcome in outcomes] == [Emit, Drop]
