@@ -10,9 +10,11 @@ def open_dataset(uri: str) -> tuple[Root, DatasetConfig, list[StagePlan], list[i
     """Root, config of the last run, its plan, and the partitions. Raises UsageError where no data set is there."""
     root = Root(check_root_uri(uri))
     try:
-        text = root.read_bytes(layout.DATASET_FILE).decode()
+        data = from_yaml(root.read_bytes(layout.DATASET_FILE).decode())
     except FileNotFoundError:
         raise UsageError(f"{uri!r} holds no data set ({layout.DATASET_FILE} is missing); give the root= of a run") from None
-    config = config_from(from_yaml(text), where=f"{uri}/{layout.DATASET_FILE}")
+    except (UsageError, UnicodeDecodeError) as error:
+        raise UsageError(f"{uri}/{layout.DATASET_FILE} is damaged: {error}; run the config again to write it anew") from error
+    config = config_from(data, where=f"{uri}/{layout.DATASET_FILE}")
     partitions = partition_numbers(root)
     return root, config, build_plan(config, len(partitions)), partitions

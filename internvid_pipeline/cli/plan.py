@@ -5,14 +5,16 @@ from internvid_pipeline.cli.options import ConfigArgument, JsonOption, Overrides
 
 def plan(config: ConfigArgument, overrides: OverridesArgument = None, as_json: JsonOption = False) -> None:
     """Show what a run would compute and why, before anything is spent. Reads only."""
+    from internvid_pipeline.config import load_config
+
+    loaded = load_config(config, overrides or [])  # a wrong one is said before the engine is even imported
     from rich.markup import escape
     from rich.table import Table
 
     from internvid_pipeline.cli.progress import wide_console
-    from internvid_pipeline.config import load_config
     from internvid_pipeline.engine import preview
 
-    found = preview(load_config(config, overrides or []))
+    found = preview(loaded)
     if as_json:
         print_json(found.to_dict())
         return

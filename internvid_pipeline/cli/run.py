@@ -36,11 +36,12 @@ def run(
 
     Example: internvid run configs/demo.yaml root=my-set source.path=videos/
     """
-    from internvid_pipeline.cli.progress import Progress, print_result
     from internvid_pipeline.config import load_config
+
+    loaded = load_config(config, overrides or [])  # a wrong one is said before the engine is even imported
+    from internvid_pipeline.cli.progress import Progress, print_result
     from internvid_pipeline.engine import run_dataset
 
-    loaded = load_config(config, overrides or [])
     signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's polite end is the same as Ctrl-C
     with Progress(quiet) as progress:
         report = run_dataset(loaded, engine.value, until, only, progress.show)

@@ -26,7 +26,8 @@ def validate(
         for warning in report.warnings:
             print(f"note: {warning}")
         print(
-            f"{report.checked_partitions} partitions, {report.checked_rows} rows, {report.checked_samples} samples: {len(report.problems)} problems"
+            f"{report.checked_partitions} partitions, {report.checked_rows} rows, {report.checked_samples} samples: "
+            f"{len(report.problems)} problems"
         )
     if report.problems:
         raise typer.Exit(1)

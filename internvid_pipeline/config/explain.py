@@ -1,5 +1,6 @@
 """Every field of a config model with its type, bounds, default and meaning, taken from the model itself."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+_MODULE = re.compile(r"(?<![\w'\"])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_])")  # `package.module.` before a name, but not in quotes
 _BOUNDS = (
     ("ge", ">="),
     ("gt", ">"),
@@ -56,13 +58,7 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 def _type_text(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return "mapping" if issubclass(annotation, BaseModel) else annotation.__name__
-    return (
-        str(annotation)
-        .replace("typing.", "")
-        .replace("collections.abc.", "")
-        .replace("internvid_pipeline.config.", "")
-        .replace("NoneType", "None")
-    )
+    return _MODULE.sub("", str(annotation)).replace("NoneType", "None")
 
 
 def _bounds(field: FieldInfo) -> str:

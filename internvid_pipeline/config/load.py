@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import reprlib
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -18,8 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 _MOST_VALUES = 100_000  # configs come from strangers too: a few aliases of aliases in YAML stand for billions of values
 _TEXT_KEYS = ("root", "source.path", "name")  # a folder named 2024, `yes` or *.mp4 stays a name
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 200
+_SHOWN_CHARS = 200  # of a wrong value
 
 
 class _Loader(yaml.SafeLoader):
@@ -38,7 +36,7 @@ class _Loader(yaml.SafeLoader):
 def _parsed(text: str) -> Any:
     """Plain data of YAML text. Raises UsageError saying what is wrong and where, to be put behind a colon."""
     try:
-        return _plain(yaml.load(text, Loader=_Loader), [_MOST_VALUES])  # noqa: S506 - a SafeLoader
+        return _plain(yaml.load(text, Loader=_Loader), [_MOST_VALUES])
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -84,9 +82,9 @@ def _find(path: str) -> Path:
         file = Path(path).expanduser()
         if file.is_file():
             return file
-    shipped = configs_dir() / f"{path}.yaml"
-    if "/" not in path and shipped.is_file():
-        return shipped
+        shipped = configs_dir() / f"{path}.yaml"
+        if "/" not in path and shipped.is_file():
+            return shipped
     known = sorted(found.stem for found in configs_dir().glob("*.yaml"))
     near = difflib.get_close_matches(Path(path).stem, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -105,7 +103,7 @@ def _plain(value: Any, left: list[int]) -> Any:
 
 def _apply(config: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
+    parts = _parts(key.strip())
     if not equals or not all(parts):
         raise UsageError(f"override {override!r}: write key=value, such as source.path=videos or stages.cut_clips.threshold=30")
     try:
@@ -123,6 +121,15 @@ def _apply(config: dict[str, Any], override: str) -> None:
     inner[parts[-1]] = value
 
 
+def _parts(key: str) -> list[str]:
+    """Keys of a dotted path; the name of a user's own stage (`stages.package.module:Class.field`) is one key."""
+    module, colon, rest = key.removeprefix("stages.").partition(":")
+    if not colon or not key.startswith("stages."):
+        return key.split(".")
+    name, *fields = rest.split(".")
+    return ["stages", f"{module}:{name}", *fields]
+
+
 def validated(model: type[M], data: Any, where: str) -> M:
     """`data` as a `model`. Raises UsageError with the first error in words; an unknown key names the nearest known one."""
     try:
@@ -136,8 +143,9 @@ def validated(model: type[M], data: Any, where: str) -> M:
         if first["type"] == "missing":
             raise UsageError(f"{where}: {path} is missing{more}") from None
         message = first["msg"].removeprefix("Value error, ")
-        subject = f"{path} = {_SHORT.repr(first['input'])}" if path else _SHORT.repr(first["input"])
-        raise UsageError(f"{where}: {subject}: {message}{more}") from None
+        value = repr(first["input"])
+        shown = value if len(value) <= _SHOWN_CHARS else f"{value[:_SHOWN_CHARS]}…"
+        raise UsageError(f"{where}: {f'{path} = ' if path else ''}{shown}: {message}{more}") from None
 
 
 def _nearest(model: type[BaseModel], location: Sequence[int | str]) -> str:

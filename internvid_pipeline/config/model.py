@@ -17,8 +17,8 @@ class SourceConfig(Section):
 
     path: str = Field(
         default="",
-        description="A folder (searched with its subfolders), a glob, a video file, or a list file of paths: .txt (one a line), .csv, .jsonl, .parquet "
-        "(column path, file, video, uri or url; further columns are kept as metadata).",
+        description="A folder (searched with its subfolders), a glob, a video file, or a list file of paths: .txt (one a line), .csv, "
+        ".jsonl, .parquet (column path, file, video, uri or url; further columns are kept as metadata).",
     )
     extensions: tuple[str, ...] = Field(
         default=("mp4", "mkv", "webm", "mov", "avi", "flv", "wmv", "ts", "m4v", "mpg", "mpeg", "m2ts", "mts", "3gp", "ogv", "asf", "vob"),
@@ -28,12 +28,14 @@ class SourceConfig(Section):
         default=None,
         ge=1,
         le=100_000,
-        description="Most videos in a partition, which is what one worker does at a time; default: a sixteenth of the new input, at most 32.",
+        description="Most videos in a partition, which is what one worker does at a time; default: a sixteenth of the new input, "
+        "at most 32.",
     )
     partition_mb: int = Field(
         default=2000,
         ge=1,
-        description="Most megabytes of video in a partition, unless one video alone is larger; size stands for seconds, which are not known yet.",
+        description="Most megabytes of video in a partition, unless one video alone is larger; size stands for seconds, which are not "
+        "known yet.",
     )
 
 

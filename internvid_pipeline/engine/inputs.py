@@ -5,6 +5,7 @@ import glob
 import io
 import json
 import os
+import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import fsspec
 
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
+from internvid_pipeline.storage import local_path
 
 _PATH_COLUMNS = ("path", "file", "video", "uri", "url", "source_uri")
 _LISTS = (".txt", ".csv", ".jsonl", ".parquet")
@@ -34,25 +36,32 @@ def list_inputs(source: SourceConfig, exclude: Path | None = None) -> list[Input
     path = source.path
     if not path:
         raise UsageError("source.path is empty; give a folder, a glob, a video or a list file: source.path=videos/")
-    if "://" in path and not path.startswith("file://"):
-        found = _remote(path, source)
-    else:
-        found = _local(path.removeprefix("file://"), source, exclude)
-    unique = {entry.uri: entry for entry in reversed(list(found))}  # the first of equal uris wins
-    inputs = list(reversed(unique.values()))
+    is_remote = "://" in path and not path.startswith("file://")
+    found = _remote(path, source) if is_remote else _local(path, source, exclude)
+    unique: dict[str, Input] = {}
+    for entry in found:
+        unique.setdefault(entry.uri, entry)
+    inputs = list(unique.values())
     if not inputs:
         raise UsageError(f"no videos in {path!r}; looked for files ending in {', '.join(source.extensions)} (source.extensions)")
     return inputs
 
 
 def _local(path: str, source: SourceConfig, exclude: Path | None) -> Iterator[Input]:
-    place = Path(path).expanduser()
-    if place.is_dir():
+    try:
+        place = local_path(path) or Path(path).expanduser()
+        is_folder, is_file = place.is_dir(), place.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, no permission; `~nobody`
+        raise UsageError(f"source.path {path!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if is_folder:
         yield from _folder(place.absolute(), source.extensions, exclude)
-    elif place.is_file() and place.suffix.lower() in _LISTS:
-        with open(place, "rb") as file:
-            yield from (_from_row(row, str(place.absolute().parent)) for row in _rows(file.read(), place.suffix.lower(), path))
-    elif place.is_file():
+    elif is_file and place.suffix.lower() in _LISTS:
+        try:
+            data = place.read_bytes()
+        except OSError as error:
+            raise UsageError(f"list file {path} cannot be read: {error.strerror}") from error
+        yield from (_from_row(row, str(place.absolute().parent)) for row in _rows(data, place.suffix.lower(), path))
+    elif is_file:
         yield _of_file(place.absolute())
     elif glob.has_magic(path):
         matches = sorted(glob.glob(str(place), recursive=True))
@@ -63,28 +72,40 @@ def _local(path: str, source: SourceConfig, exclude: Path | None) -> Iterator[In
 
 def _folder(folder: Path, extensions: tuple[str, ...], exclude: Path | None) -> Iterator[Input]:
     endings = tuple(f".{extension.lower().lstrip('.')}" for extension in extensions)
-    try:
-        os.listdir(folder)
-    except OSError as error:
-        raise UsageError(f"source.path {str(folder)!r} cannot be read: {error.strerror}") from error
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and Path(parent, name) != exclude)
+
+    def refuse(error: OSError) -> None:  # os.walk would leave a folder out without a word, and its videos with it
+        raise UsageError(f"source.path: {error.filename!r} cannot be read: {error.strerror}") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _is_same(Path(parent, name), exclude))
         for name in sorted(files):
             if not name.startswith(".") and name.lower().endswith(endings):
                 yield _of_file(Path(parent, name))
 
 
+def _is_same(folder: Path, other: Path | None) -> bool:
+    """True where both are one folder, however they are written (`..`, links)."""
+    return other is not None and other.exists() and folder.samefile(other)
+
+
 def _of_file(path: Path, metadata: Mapping[str, Any] | None = None) -> Input:
     try:
         size: int | None = path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         size = None
     try:
         uri = str(path)
         uri.encode()
     except UnicodeEncodeError:  # a name that is not UTF-8 cannot stand in a table
-        uri = "file://" + urllib.parse.quote_from_bytes(os.fsencode(path))
+        uri = "file://" + urllib.parse.quote_from_bytes(_name_bytes(uri))
     return Input(uri, size, metadata or {})
+
+
+def _name_bytes(name: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:  # half a surrogate pair out of a JSON list: no file has such a name, and its import will say so
+        return name.encode(errors="surrogatepass")
 
 
 def _rows(data: bytes, suffix: str, where: str) -> Iterator[dict[str, Any]]:
@@ -96,18 +117,25 @@ def _rows(data: bytes, suffix: str, where: str) -> Iterator[dict[str, Any]]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"list file {where} is not UTF-8: byte {error.start}") from error
+    if suffix == ".csv":
+        yield from _csv_rows(text, where)
+        return
+    # Not str.splitlines: it also cuts at U+2028 and U+0085, which stand in titles and names.
+    lines = (line.strip() for line in re.split(r"\r\n|\n|\r", text))
     if suffix == ".txt":
-        lines = (line.strip() for line in text.splitlines())
         yield from ({"path": line} for line in lines if line and not line.startswith("#"))
-    elif suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(text))
-        yield from (_with_path(row, f"{where} line {reader.line_num}") for row in reader)
     else:
-        yield from (
-            _with_path(_json_row(line, where, number), f"{where} line {number}")
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip()
-        )
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line)
+        yield from (_with_path(_json_row(line, where, number), f"{where} line {number}") for number, line in numbered)
+
+
+def _csv_rows(text: str, where: str) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            yield _with_path(row, f"{where} line {reader.line_num}")
+    except csv.Error as error:
+        raise UsageError(f"list file {where} line {reader.line_num + 1} is not CSV: {error}") from error
 
 
 def _parquet_rows(data: bytes, where: str) -> list[dict[str, Any]]:
@@ -124,7 +152,7 @@ def _parquet_rows(data: bytes, where: str) -> list[dict[str, Any]]:
 def _json_row(line: str, where: str, number: int) -> Any:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"list file {where} line {number} is not JSON: {error}") from error
     return {"path": row} if isinstance(row, str) else row
 
@@ -141,10 +169,11 @@ def _from_row(row: Mapping[str, Any], base: str) -> Input:
     path = str(row["path"])
     metadata = {key: value for key, value in row.items() if key != "path" and value not in (None, "")}
     if "://" in path and not path.startswith("file://"):
-        return Input(path, None, metadata)
+        return Input(path.encode(errors="replace").decode(), None, metadata)
     if base.find("://") > 0:
-        return Input(f"{base}/{path}", None, metadata)
-    return _of_file(Path(os.path.normpath(os.path.join(base, os.path.expanduser(path.removeprefix("file://"))))), metadata)
+        return Input(f"{base}/{path}".encode(errors="replace").decode(), None, metadata)
+    place = local_path(path) or Path(base, os.path.expanduser(path))
+    return _of_file(Path(os.path.normpath(place)), metadata)
 
 
 def _remote(uri: str, source: SourceConfig) -> Iterator[Input]:
@@ -155,7 +184,9 @@ def _remote(uri: str, source: SourceConfig) -> Iterator[Input]:
             yield from (_from_row(row, uri.rsplit("/", 1)[0]) for row in _rows(filesystem.cat_file(path), suffix, uri))
             return
         found = filesystem.glob(path, detail=True) if glob.has_magic(path) else filesystem.find(path, detail=True)
-    except (OSError, ValueError, ImportError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # drivers raise what they like: botocore's errors (no credentials, no route) are no OSErrors
         raise UsageError(f"source.path {uri!r} cannot be read: {error}") from error
     endings = tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
     for name, info in sorted(found.items()):

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
-from internvid_pipeline.storage import Root, file_sha256, layout, read_table, write_table
+from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table, write_table
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
 _AIMED_PARTITIONS = 16  # small inputs are cut finer, so that a machine with many cores has something to share
@@ -23,10 +23,7 @@ def source_id(entry: Input) -> str:
 
 def partition_numbers(root: Root) -> list[int]:
     """Numbers of the partitions that exist, ascending."""
-    names = root.list_names(layout.SOURCES)
-    return sorted(
-        int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet") and name.removesuffix(".parquet").isdigit()
-    )
+    return sorted(layout.sources_in(root.list_names(layout.SOURCES)))
 
 
 def read_sources(root: Root, partitions: Sequence[int]) -> list[SourceRecord]:
@@ -37,16 +34,17 @@ def read_sources(root: Root, partitions: Sequence[int]) -> list[SourceRecord]:
 def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig) -> list[int]:
     """Writes partitions for the inputs that no partition holds yet. Returns their numbers.
 
-    Two drivers may do this at once: whoever finds a number taken reads again what is there and goes on from it.
+    Two drivers may do this at once: whoever finds a number taken reads again what is there and goes on from it. A race is lost only
+    to a partition that another has written, so that with the same inputs there cannot be more lost races than inputs.
     """
-    for _ in range(10):
+    numbers: list[int] = []
+    for _ in range(len(inputs) + 10):
         existing = partition_numbers(root)
         known = read_sources(root, existing)
         known_ids = {record.source_id for record in known}
         fresh = [entry for entry in inputs if source_id(entry) not in known_ids]
         records = _with_duplicates(fresh, known)
         start = existing[-1] + 1 if existing else 0
-        numbers = []
         for number, part in enumerate(_cut(records, source), start):
             if not _write(root, number, part):
                 break
@@ -103,15 +101,22 @@ def _with_duplicates(fresh: Sequence[Input], known: Sequence[SourceRecord]) -> l
                 size_bytes=entry.size_bytes,
                 sha256=sha256,
                 duplicate_of=original if original != entry.uri else None,
-                metadata_json=json.dumps(dict(entry.metadata), ensure_ascii=False, sort_keys=True, default=str),
+                metadata_json=_json(entry.metadata),
             )
         )
     return rows
 
 
+def _json(metadata: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, default=str)
+    # Half of a surrogate pair, as careless exporters leave in titles, is no UTF-8 and could not stand in a table.
+    return text.encode(errors="replace").decode()
+
+
 def _sha256(uri: str) -> str | None:
     """None for what is not a readable local file: it is then nobody's duplicate, and the import finds out what is wrong with it."""
+    file = local_path(uri)
     try:
-        return file_sha256(Path(uri))
-    except OSError:
+        return file_sha256(file) if file is not None else None
+    except (OSError, ValueError):
         return None

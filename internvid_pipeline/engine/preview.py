@@ -10,6 +10,7 @@ from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.partitions import partition_numbers, read_sources, source_id
 from internvid_pipeline.engine.plan import StagePlan, build_plan
 from internvid_pipeline.engine.run import open_root, partitions_to_do
+from internvid_pipeline.errors import StorageError
 from internvid_pipeline.storage import Root, layout
 
 
@@ -63,7 +64,7 @@ def preview(config: DatasetConfig) -> Preview:
     stages = []
     for plan in plans:
         stages.append(_preview_stage(root, plan, partitions, new_inputs, stale))
-        if stages[-1].changes or any("reads" in reason for reason in stages[-1].reasons):
+        if stages[-1].to_compute and not stages[-1].done:
             stale.add(plan.name)
     return Preview(root.uri, len(inputs), new_inputs, len(partitions), tuple(stages))
 
@@ -105,9 +106,14 @@ def _nearest_other(root: Root, plan: StagePlan) -> dict[str, Any] | None:
     found = []
     for fingerprint in root.list_names(plan.name):
         if fingerprint != plan.fingerprint:
+            path = layout.fingerprint_file(layout.stage_folder(plan.name, fingerprint))
             try:
-                data = json.loads(root.read_bytes(layout.fingerprint_file(layout.stage_folder(plan.name, fingerprint))))
+                data = json.loads(root.read_bytes(path))
             except FileNotFoundError:
                 continue
+            except ValueError as error:
+                raise StorageError(f"{path} in {root.uri} is damaged: {error}; delete it") from error
+            if not (isinstance(data, dict) and {"version", "config", "reads"} <= data.keys()):
+                raise StorageError(f"{path} in {root.uri} is damaged: it has no version, config and reads; delete it")
             found.append((len(changed_fields(data, dict(plan.made_from))), fingerprint, data))
     return min(found)[2] if found else None

@@ -10,7 +10,9 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -81,7 +83,7 @@ def start(address: str) -> None:
         environment = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         options |= {"include_dashboard": False, "object_store_memory": _LOCAL_STORE_BYTES, "runtime_env": {"env_vars": environment}}
     try:
-        with _silent_stderr():
+        with _silent_stderr(), _kept_sigterm():
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise SetupError(f"cannot start Ray at {address!r}: {str(error).splitlines()[0]}; check placement.ray_address") from error
@@ -100,6 +102,19 @@ def _silent_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _kept_sigterm() -> Iterator[None]:
+    """Ray puts a handler of its own on SIGTERM that ends the process on the spot; ours stops the run in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def machine_resources() -> tuple[float, float]:
@@ -163,7 +178,8 @@ def _with_stage(
 
     cpus, gpus = machine_resources()
     room = min(cpus // plan.resources.cpus, gpus // plan.resources.gpus if plan.resources.gpus else float("inf"))
-    most = max(1, int(min(room, plan.workers or room, len(todo) or 1)))
+    # A worker is two processes that take a second to start: by default no more of them than cores, however small their share of one.
+    most = max(1, int(min(room, plan.workers or cpus, len(todo) or 1)))
     return data.map_batches(
         StageRunner,
         fn_constructor_args=(root, plan, dict(reduced), isolate, attempts, todo),

@@ -96,7 +96,7 @@ class SoundReader:
         run: _Run | None = None
         end = -(1 << 62)
         for frame in self._frames():
-            time = None if frame.pts is None else frame.pts * Fraction(frame.time_base)
+            time = None if frame.pts is None or not frame.time_base else frame.pts * Fraction(frame.time_base)
             if run is None or not run.continues(frame, time):
                 start = time if time is not None else run.source_end if run else self._stream_start()
                 for block in (run.finish() if run else ()):

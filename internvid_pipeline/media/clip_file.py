@@ -1,8 +1,11 @@
 """One clip as an mp4 file: H.264 and AAC, exact times, the same bytes on every run."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -10,7 +13,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
-from internvid_pipeline.errors import DamagedMedia, is_machine_fault
+from internvid_pipeline.errors import DamagedMedia, StorageError, is_machine_fault
 from internvid_pipeline.media.audio import Samples, SoundReader
 from internvid_pipeline.media.upright import PictureFormat
 
@@ -47,7 +50,8 @@ class ClipFile:
         self.path, self._time_base = path, timing.time_base
         # Edit lists count in the movie's time scale; at its default of milliseconds they would cut clips short by a fraction of one.
         options = _CONTAINER_OPTIONS | {"movie_timescale": str(max(1000, min(timing.time_base.denominator, _MAX_TIMESCALE)))}
-        self._container = av.open(f"file:{path}", "w", format="mp4", container_options=options)
+        with self._writing():
+            self._container = av.open(f"file:{path}", "w", format="mp4", container_options=options)
         self._video = self._add_video(picture, timing, settings)
         self._settings = settings
         self._sound: SoundReader | None = None
@@ -75,7 +79,8 @@ class ClipFile:
         """After the last frame: what the encoders still hold, and the index."""
         self._mux_video(None)
         self._mux_sound(None)
-        self._container.close()
+        with self._writing():
+            self._container.close()
 
     def abandon(self) -> None:
         """Closes and deletes the file."""
@@ -85,7 +90,8 @@ class ClipFile:
             if is_machine_fault(error):
                 raise
         finally:
-            self.path.unlink(missing_ok=True)
+            if self.path.is_file():
+                self.path.unlink()
 
     def _add_video(self, picture: PictureFormat, timing: ClipTiming, settings: EncoderSettings) -> av.VideoStream:
         options = {"crf": str(settings.crf), "preset": settings.preset}
@@ -104,8 +110,8 @@ class ClipFile:
 
     def _mux_video(self, frame: av.VideoFrame | None) -> None:
         for packet in self._video.encode(frame):
-            packet.duration = self._durations.pop(packet.pts)  # encoders guess it from the mean rate
-            self._container.mux(packet)
+            packet.duration = self._durations.pop(packet.pts or 0)  # encoders guess it from the mean rate
+            self._mux([packet])
 
     def _mux_sound(self, until_s: Fraction | None) -> None:
         """Whole AAC frames up to `until_s` of the clip; None: everything, and the end."""
@@ -119,7 +125,7 @@ class ClipFile:
                 break
             self._encode_sound(samples)
         if until_s is None:
-            self._container.mux(self._audio.encode(None))
+            self._mux(self._audio.encode(None))
 
     def _encode_sound(self, samples: Samples) -> None:
         assert self._sound is not None and self._audio is not None
@@ -127,7 +133,21 @@ class ClipFile:
         frame.sample_rate, frame.time_base = self._sound.rate_hz, Fraction(1, self._sound.rate_hz)
         frame.pts = self._sound_written
         self._sound_written += samples.shape[1]
-        self._container.mux(self._audio.encode(frame))
+        self._mux(self._audio.encode(frame))
+
+    def _mux(self, packets: "list[av.Packet[Any]]") -> None:
+        with self._writing():
+            self._container.mux(packets)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What goes wrong with the file that is written is the machine's fault and never the video's."""
+        try:
+            yield
+        except OSError as error:
+            if is_machine_fault(error):
+                raise OSError(error.errno, error.strerror, str(self.path)) from None
+            raise StorageError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
 def verify(path: Path, num_frames: int, last_pts: int, time_base: Fraction) -> None:
@@ -136,8 +156,9 @@ def verify(path: Path, num_frames: int, last_pts: int, time_base: Fraction) -> N
         stream = container.streams.video[0]
         unit = Fraction(stream.time_base or 1)
         shown = [packet.pts * unit for packet in container.demux(stream) if packet.pts is not None and packet.size > 0]
-    if len(shown) != num_frames or min(shown) != 0 or max(shown) != last_pts * time_base:
+    first, last = min(shown, default=Fraction(0)), max(shown, default=Fraction(0))
+    if len(shown) != num_frames or first != 0 or last != last_pts * time_base:
         raise DamagedMedia(
-            f"clip {path.name} came out wrong: {len(shown)} frames from {float(min(shown, default=0)):.6f} to {float(max(shown, default=0)):.6f} s, "
+            f"clip {path.name} came out wrong: {len(shown)} frames from {float(first):.6f} to {float(last):.6f} s, "
             f"wanted {num_frames} from 0 to {float(last_pts * time_base):.6f} s"
         )

@@ -36,7 +36,7 @@ class ClipSpan:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """encoder: of the clips. max_side_px: longer side of the clips, None: as the source. frame_side_px, jpeg_quality: of the kept frames."""
+    """encoder, max_side_px: of the clips, None: as large as the source. frame_side_px, jpeg_quality: of the kept frames."""
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     max_side_px: int | None = None
@@ -85,7 +85,8 @@ def _check_spans(spans: Sequence[ClipSpan], scan: VideoScan) -> None:
     end = 0
     for span in spans:
         if not end <= span.start_frame < span.end_frame <= scan.times.num_frames:
-            raise ValueError(f"spans must be ascending, apart and inside {scan.times.num_frames} frames; got {[(s.start_frame, s.end_frame) for s in spans]}")
+            asked = [(span.start_frame, span.end_frame) for span in spans]
+            raise ValueError(f"spans must be ascending, apart and inside {scan.times.num_frames} frames; got {asked}")
         end = span.end_frame
 
 

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -105,7 +106,8 @@ def translated(path: Path, kind: type[ItemError], what: str) -> Iterator[None]:
 
 def last_words(error: FFmpegError, path: Path) -> str:
     """What ffmpeg said, in one line without the path: `moov atom not found`."""
-    logged = error.log[1][2] if error.log and isinstance(error.log[1], tuple) else error.log[2] if error.log else ""
+    log: Any = error.log  # (level, name, message), whatever PyAV's type stub says
+    logged = log[2] if log else ""
     words = " ".join(str(logged or error.strerror or error).replace(str(path), path.name).split())
     if words == _NO_WORDS:
         return "no media data found; it may be cut short, or no video at all"
@@ -140,7 +142,8 @@ def _check_header(container: InputContainer, limits: MediaLimits) -> None:
         if stream.codec_context is not None:
             check_size(stream.codec_context.width, stream.codec_context.height, limits)
         if stream.average_rate and stream.average_rate > limits.max_fps:
-            raise MediaLimitError(f"claims {float(stream.average_rate):.0f} frames per second, allowed are {limits.max_fps:.0f} (limits.max_fps)")
+            fps = float(stream.average_rate)
+            raise MediaLimitError(f"claims {fps:.0f} frames per second, allowed are {limits.max_fps:.0f} (limits.max_fps)")
         if stream.frames > limits.max_frames:
             raise MediaLimitError(f"claims {stream.frames} frames, allowed are {limits.max_frames} (limits.max_frames)")
 

@@ -16,5 +16,5 @@ class MediaLimits(Section):
     max_fps: float = Field(default=1000.0, gt=0, description="Average frame rate that a file may claim; telephones' slow motion has 960.")
     max_frames: int = Field(default=10_000_000, ge=1, description="Frames that are decoded; 10 million: a day at 115 frames a second.")
     max_lost_packets: int = Field(
-        default=1000, ge=0, description="Packets that the decoder may refuse before the whole file counts as damaged; each costs time and marks one frame."
+        default=1000, ge=0, description="Packets that may be damaged before the whole file counts as damaged; each marks one frame."
     )

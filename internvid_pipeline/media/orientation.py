@@ -1,7 +1,9 @@
 """How a picture is to be turned to stand upright, from the display matrix that phones write."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import av
 from av.sidedata.sidedata import Type as SideDataType
@@ -24,8 +26,9 @@ class Orientation:
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """Of the first frame of a stream. The cases are those of ffmpeg's own `-autorotate` (fftools/ffmpeg_filter.c), mirrored pictures
     included."""
-    matrix_bytes = next((bytes(side) for side in frame.side_data if side.type == SideDataType.DISPLAYMATRIX), None)
-    if matrix_bytes is None or len(matrix_bytes) < 36:
+    sides: Iterable[Any] = frame.side_data
+    matrix_bytes = next((bytes(side) for side in sides if side.type == SideDataType.DISPLAYMATRIX), b"")
+    if len(matrix_bytes) < 36:
         return Orientation()
     matrix = struct.unpack("<9i", matrix_bytes[:36])
     rotation_deg = round(frame.rotation)

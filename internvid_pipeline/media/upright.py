@@ -116,7 +116,8 @@ class Upright:
             filters.append(("bwdif", "mode=send_frame:parity=auto:deint=interlaced"))
         filters += self._orientation.filters
         width, height = (frame.height, frame.width) if self._orientation.swaps_sides else (frame.width, frame.height)
-        if (width // 2 * 2, height // 2 * 2) == (target.width_px, target.height_px) and (width, height) != (target.width_px, target.height_px):
+        wanted = (target.width_px, target.height_px)
+        if (width, height) != wanted and (width // 2 * 2, height // 2 * 2) == wanted:
             filters.append(("crop", f"{target.width_px}:{target.height_px}:0:0:exact=1"))
         is_full = target.color_range == _FULL_RANGE
         colours = f":out_range={'pc' if is_full else 'tv'}"

@@ -6,7 +6,8 @@ SOURCES = "sources"
 DATASET_FILE = "dataset.yaml"
 SHARDS = "shards"
 STAGING = ".tmp"  # never data
-_MANIFEST = re.compile(r"(\d{5,})\.manifest\.json")
+_MANIFEST = re.compile(r"([0-9]{5,})\.manifest\.json")
+_SOURCES_TABLE = re.compile(r"([0-9]{5,})\.parquet")
 
 
 def partition_name(partition: int) -> str:
@@ -62,6 +63,11 @@ def reduced_file(folder: str) -> str:
 def partitions_in(names: list[str]) -> set[int]:
     """Partition numbers of the manifests among file names."""
     return {int(match[1]) for name in names if (match := _MANIFEST.fullmatch(name))}
+
+
+def sources_in(names: list[str]) -> set[int]:
+    """Partition numbers of the sources tables among file names."""
+    return {int(match[1]) for name in names if (match := _SOURCES_TABLE.fullmatch(name))}
 
 
 def withdrawal(folder: str, partition: int) -> str:

@@ -20,7 +20,7 @@ class MediaTarWriter:
     """Writes local files into a tar. No times, owners or modes of this machine go in: the same files give the same bytes."""
 
     def __init__(self, path: Path) -> None:
-        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by __exit__
         self._places: dict[Path, tuple[int, int, str]] = {}
 
     def add(self, file: Path) -> None:

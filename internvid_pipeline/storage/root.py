@@ -16,6 +16,7 @@ from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.scratch import owned_folder, remove_orphans, scratch_base
 from internvid_pipeline.storage.stores import LocalStore, ObjectStore, Store
 
+
 def _checked(path: str) -> str:
     """Paths come from manifests and tables, which may have been tampered with: none may leave the root."""
     parts = PurePosixPath(path).parts
@@ -37,7 +38,8 @@ class Root:
         self._store: Store | None = None
 
     def __reduce__(self) -> tuple[type["Root"], tuple[str]]:
-        return (Root, (self.uri,))
+        # A worker may run in another working folder: a relative root must not become another place there.
+        return (Root, (str(self.folder) if self.folder is not None else self.uri,))
 
     @property
     def store(self) -> Store:

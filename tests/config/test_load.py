@@ -151,7 +151,7 @@ def test_files_that_cannot_be_read(tmp_path: Path):
     with pytest.raises(UsageError, match=r"cannot read config .*latin\.yaml"):
         load_config(str(tmp_path / "latin.yaml"))
     for missing in (str(tmp_path), str(tmp_path / "none.yaml"), "~nobody-of-this-name/c.yaml", "x" * 5000, ""):
-        with pytest.raises(UsageError, match="no config .*give a YAML file or one of .*demo"):
+        with pytest.raises(UsageError, match=r"no config .*give a YAML file or one of .*demo"):
             load_config(missing)
     with pytest.raises(UsageError, match="did you mean demo"):
         load_config("dmeo")

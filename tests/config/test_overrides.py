@@ -48,7 +48,7 @@ def test_root_and_name_are_text_whatever_they_look_like():
 
 def test_fields_of_stages_and_placement():
     config = config_with(
-        f"stages.{SQUARES}.prompt=new words: and more",
+        f"stages.{SQUARES}.prompt='new words: and more'",
         f"stages.{NUMBERS}.copies=3",
         "placement.stages.toy_squares.cpus=0.5",
         "placement.isolate=false",
@@ -70,7 +70,7 @@ def test_a_stage_can_be_added_and_the_last_override_wins():
 
 @pytest.mark.parametrize("override", ["root", "=x", "", "a..b=1", ".root=x", "root.=x"])
 def test_what_is_no_override(override: str):
-    with pytest.raises(UsageError, match="write key=value, such as source.path=videos"):
+    with pytest.raises(UsageError, match=r"write key=value, such as source\.path=videos"):
         config_with(override)
 
 

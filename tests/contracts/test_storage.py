@@ -166,7 +166,7 @@ def test_a_piece_of_no_bytes(root: Root, offset: int):
 @pytest.mark.parametrize("offset", [8, 10, 5000])
 def test_a_range_past_the_end_is_an_error(root: Root, offset: int):
     root.put_bytes_if_absent("x", b"0123456789")
-    with pytest.raises(StorageError, match="x in .*"):
+    with pytest.raises(StorageError, match="x in "):
         root.read_media(MediaRef(uri="x", offset_bytes=offset, size_bytes=5))
 
 
@@ -317,7 +317,7 @@ def test_done_partitions_are_those_with_a_manifest(root: Root):
 
 def test_a_missing_bucket_is_said_clearly(s3_bucket: str):
     root = Root("s3://no-such-bucket/set")
-    with pytest.raises(StorageError, match="no-such-bucket.*bucket") as caught:
+    with pytest.raises(StorageError, match=r"no-such-bucket.*bucket") as caught:
         root.check_writable()
     assert "\n" not in str(caught.value)
     for write in (lambda: root.put_bytes_if_absent("x", b"1"), lambda: root.replace_bytes("x", b"1")):

@@ -51,6 +51,12 @@ def shots_of(lengths: Sequence[int], width: int = 320, height: int = 180) -> lis
     return pictures
 
 
+def noisy(picture: Picture, seed: int = 0) -> Picture:
+    """With grain, as film has it: every packet then carries data, and spoiling one shows."""
+    grain = np.random.default_rng([seed, int(picture.sum())]).integers(-25, 25, picture.shape)
+    return np.clip(picture.astype(int) + grain, 0, 255).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class Track:
     """Sound: float32 [channels, n] from `start_s` on."""
@@ -89,7 +95,9 @@ def write_video(path: Path, pictures: Iterable[Picture], made: Made | None = Non
     pictures = list(pictures)
     time_base = made.time_base or Fraction(1, made.fps)
     pts = list(made.pts) if made.pts is not None else list(range(len(pictures)))
-    durations = dict(zip(pts, [after - before for before, after in pairwise([*pts, made.end_pts or 2 * pts[-1] - (pts[-2] if len(pts) > 1 else pts[-1] - 1)])], strict=True))
+    last_step = pts[-1] - pts[-2] if len(pts) > 1 else 1
+    edges = [*pts, made.end_pts or pts[-1] + last_step]
+    durations = {before: after - before for before, after in pairwise(edges)}
     with av.open(str(path), "w", format=made.format, container_options=made.container_options) as container:
         container.metadata.update(made.metadata)
         stream = container.add_stream(made.codec, rate=made.fps, options=made.options)
@@ -103,10 +111,14 @@ def write_video(path: Path, pictures: Iterable[Picture], made: Made | None = Non
             setattr(context, name, value)
         if made.rotation is not None:
             stream.set_display_rotation(made.rotation)
-        sounds = [(container.add_stream(track.codec, rate=track.rate, layout=track.layout or ("mono" if len(track.samples) == 1 else "stereo")), track) for track in made.tracks]
+        sounds = []
+        for track in made.tracks:
+            layout = track.layout or ("mono" if len(track.samples) == 1 else "stereo")
+            sounds.append((container.add_stream(track.codec, rate=track.rate, layout=layout), track))
         packets = []
         for number, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(format=made.pix_fmt, threads=1, dst_color_range=made.colours.get("color_range"))
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = frame.reformat(format=made.pix_fmt, threads=1, dst_color_range=made.colours.get("color_range"))
             frame.pts, frame.time_base = pts[number], time_base
             packets += stream.encode(frame)
         packets += stream.encode(None)
@@ -114,11 +126,20 @@ def write_video(path: Path, pictures: Iterable[Picture], made: Made | None = Non
             if packet.pts in durations:
                 packet.duration = durations[packet.pts]
             packet.stream = stream
-        for sound, track in sounds:
-            packets += _sound_packets(sound, track)
-        for packet in sorted(packets, key=lambda packet: float((packet.dts or 0) * packet.time_base)):
-            container.mux(packet)
+        _mux_in_time(container, [packets, *(_sound_packets(sound, track) for sound, track in sounds)])
     return path
+
+
+def _mux_in_time(container: av.container.OutputContainer, streams: list[list[av.Packet]]) -> None:
+    """Interleaved by decoding time; the order within a stream is the encoder's."""
+    timed = []
+    for packets in streams:
+        latest = -1e9
+        for packet in packets:
+            latest = max(latest, float((packet.dts if packet.dts is not None else 0) * packet.time_base))
+            timed.append((latest, packet))
+    for _, packet in sorted(timed, key=lambda pair: pair[0]):
+        container.mux(packet)
 
 
 def _sound_packets(stream: av.AudioStream, track: Track) -> list[av.Packet]:

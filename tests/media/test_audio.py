@@ -46,7 +46,9 @@ def test_samples_lie_where_they_are_heard(tmp_path: Path):
     assert sound.read(48000 * 4).shape == (1, 0)
 
 
-@pytest.mark.parametrize(("suffix", "codec", "rate"), [("mp4", "aac", 44100), ("webm", "libopus", 48000), ("mkv", "flac", 96000), ("ts", "mp2", 32000)])
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate"), [("mp4", "aac", 44100), ("webm", "libopus", 48000), ("mkv", "flac", 96000), ("ts", "mp2", 32000)]
+)
 def test_codecs_and_rates(tmp_path: Path, suffix: str, codec: str, rate: int):
     """Beeps at 0.3 and 1.1 s within 2 ms in every container, resampled where AAC does not take the rate."""
     track = Track(beeps([0.3, 1.1], 2.0, rate), rate, codec=codec)
@@ -104,7 +106,8 @@ def test_a_gap_is_silence(tmp_path: Path):
         for position in range(0, 96_000, 1920):
             if 24_000 <= position < 48_000:
                 continue
-            frame = av.AudioFrame.from_ndarray((samples[:, position : position + 1920] * 32767).astype(np.int16), format="s16", layout="mono")
+            chunk = (samples[:, position : position + 1920] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(chunk, format="s16", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = 48000, position, Fraction(1, 48000)
             for packet in stream.encode(frame):
                 container.mux(packet)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from internvid_pipeline.errors import MediaLimitError, UnreadableMedia, is_machine_fault
+from internvid_pipeline.errors import ItemError, MediaLimitError, UnreadableMedia, is_machine_fault
 from internvid_pipeline.media.container import audio_stream, open_media, video_stream
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.probe import probe
@@ -150,3 +150,16 @@ def test_title_in_another_encoding(tmp_path: Path, video: Path):
     assert "Zürich?".encode() in data
     tagged.write_bytes(data.replace("Zürich?".encode(), b"Z\xfcri\xe9\xe8ch"))
     assert probe(tagged).video is not None
+
+
+def test_a_header_that_claims_absurd_sizes(tmp_path: Path):
+    """320x180 in an AVI's header replaced by 65535x65535: refused, and nothing of that size is ever asked of the memory."""
+    path = write_video(tmp_path / "v.avi", shots_of([5]), Made(codec="ffv1", pix_fmt="yuv420p"))
+    data = path.read_bytes()
+    size = (320).to_bytes(4, "little") + (180).to_bytes(4, "little")
+    assert data.count(size) >= 1
+    path.write_bytes(data.replace(size, (65535).to_bytes(4, "little") * 2))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ItemError):
+        probe(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB

@@ -16,7 +16,7 @@ from internvid_pipeline.media.detectors import ContentDetector
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.scan import VideoScan, scan_video
 from tests.conftest import shared_videos
-from tests.media.made import Made, Track, beeps, numbered, shots_of, write_video
+from tests.media.made import Made, Track, beeps, noisy, numbered, shots_of, write_video
 
 
 def scan(path: Path, **limits: int) -> VideoScan:
@@ -97,8 +97,7 @@ def spoil_packet(path: Path, wanted: int) -> None:
 
 def test_damage_is_found_in_its_shot(tmp_path: Path):
     """No B-frames, one key frame per shot of 30: packet 40 belongs to the second shot and spoils nothing outside it."""
-    noise = np.random.default_rng(0)
-    pictures = [np.clip(picture.astype(int) + noise.integers(-25, 25, picture.shape), 0, 255).astype(np.uint8) for picture in shots_of([30, 30, 30])]
+    pictures = [noisy(picture) for picture in shots_of([30, 30, 30])]
     path = write_video(tmp_path / "v.mp4", pictures, Made(options={"bf": "0", "keyint": "30", "sc_threshold": "0"}, gop=30))
     assert scan(path).damaged.size == 0
     spoil_packet(path, 40)
@@ -106,7 +105,10 @@ def test_damage_is_found_in_its_shot(tmp_path: Path):
     assert [shot.num_damaged > 0 for shot in found.shots()] == [False, True, False]
 
 
-@pytest.mark.parametrize(("suffix", "kept"), [*((index, kept) for index in ("mp4", "mov") for kept in (0.45, 0.6, 0.97)), ("mkv", 0.45), ("mkv", 0.6), ("flv", 0.45)])
+@pytest.mark.parametrize(
+    ("suffix", "kept"),
+    [*((index, kept) for index in ("mp4", "mov") for kept in (0.45, 0.6, 0.97)), ("mkv", 0.45), ("mkv", 0.6), ("flv", 0.45)],
+)
 def test_a_file_cut_short_keeps_what_is_sound(tmp_path: Path, suffix: str, kept: float):
     """The index first, then truncated: the beginning decodes, and the last frame that is there is marked."""
     options = {"movflags": "+faststart"} if suffix in ("mp4", "mov") else {}
@@ -154,7 +156,8 @@ def test_sound_only(tmp_path: Path):
 
 def test_avi_with_b_frames_has_usable_times(tmp_path: Path):
     """AVI stores no presentation times. 40 frames at 25 a second."""
-    path = write_video(tmp_path / "v.avi", shots_of([20, 20]), Made(codec="mpeg4", options={"bf": "2", "qscale": "3", "sc_threshold": "1000000000"}))
+    made = Made(codec="mpeg4", options={"bf": "2", "qscale": "3", "sc_threshold": "1000000000"})
+    path = write_video(tmp_path / "v.avi", shots_of([20, 20]), made)
     found = scan(path)
     steps = np.diff(found.times.pts) * float(found.times.time_base)
     assert found.times.num_frames == 40 and np.allclose(steps, 0.04, atol=0.001) and found.cuts == (20,)

@@ -17,7 +17,21 @@ from internvid_pipeline.records import MediaRef, SourceRecord, from_table, schem
 from internvid_pipeline.storage import Root, read_arrow, read_table, write_table
 
 TYPES = [found for name in records.__all__ if dataclasses.is_dataclass(found := getattr(records, name))]
-TEXTS = ["", "שלום עולם", "مرحبا بالعالم", "視頻剪輯", "ビデオ", "비디오", "🎬👨‍👩‍👧", "a\u2028b", "line\nbreak", "tab\t", "\x00", "e\u0301", "\ufeffBOM"]
+TEXTS = [
+    "",
+    "שלום עולם",
+    "مرحبا بالعالم",
+    "視頻剪輯",
+    "ビデオ",
+    "비디오",
+    "🎬👨‍👩‍👧",
+    "a\u2028b",
+    "line\nbreak",
+    "tab\t",
+    "\x00",
+    "e\u0301",
+    "\ufeffBOM",
+]
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
@@ -58,7 +72,14 @@ def an_example(record_type: Any) -> Any:
 
 
 def test_there_are_records_to_test():
-    assert {found.__name__ for found in TYPES} >= {"SourceRecord", "VideoRecord", "ClipRecord", "CaptionRecord", "ScoreRecord", "SampleRecord"}
+    assert {found.__name__ for found in TYPES} >= {
+        "SourceRecord",
+        "VideoRecord",
+        "ClipRecord",
+        "CaptionRecord",
+        "ScoreRecord",
+        "SampleRecord",
+    }
 
 
 @pytest.mark.parametrize("record_type", TYPES)
@@ -138,7 +159,7 @@ def test_a_type_that_a_record_cannot_hold_is_named():
     class Odd:
         when: bytes
 
-    with pytest.raises(TypeError, match="bytes.*use str, int"):
+    with pytest.raises(TypeError, match=r"bytes.*use str, int"):
         schema_of(Odd)
 
 

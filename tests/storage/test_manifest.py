@@ -68,7 +68,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=list(BROKEN))
 def test_what_is_no_manifest_is_refused_in_one_line(data: bytes):
-    with pytest.raises(StorageError, match="x/00001.manifest.json is not a manifest") as caught:
+    with pytest.raises(StorageError, match=r"x/00001\.manifest\.json is not a manifest") as caught:
         manifest_from_json(data, "x/00001.manifest.json")
     assert "\n" not in str(caught.value)
 

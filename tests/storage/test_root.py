@@ -73,7 +73,7 @@ def test_a_piece_cut_short_says_what_is_there(tmp_path: Path):
 
 
 def test_a_root_that_cannot_be_written_over_http():
-    with pytest.raises(StorageError, match="http://127.0.0.1:9/set"):
+    with pytest.raises(StorageError, match=r"http://127\.0\.0\.1:9/set"):
         Root("http://127.0.0.1:9/set").check_writable()
 
 

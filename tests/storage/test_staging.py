@@ -87,7 +87,9 @@ def test_a_killed_writer_leaves_whole_files_and_nothing_that_is_not_cleaned(tmp_
     left = 0
     for lap in range(6):
         command = [sys.executable, "-c", _WRITER, root.uri, str(outside)]
-        writer = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])})
+        writer = subprocess.Popen(
+            command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        )
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(0.05 + 0.037 * lap)
