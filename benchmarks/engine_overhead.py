@@ -46,7 +46,10 @@ def measure(engine: str, num_partitions: int) -> None:
     assert all(status.partitions_done == num_partitions for status in report.statuses), report.errors
     units = num_partitions * len(STAGES)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(f"| {engine} | {num_partitions} | {wall_s:.1f} | {wall_s / units * 1000:.1f} | {cpu_s / units * 1000:.1f} | {peak_mb:.0f} |", flush=True)
+    print(
+        f"| {engine} | {num_partitions} | {wall_s:.1f} | {wall_s / units * 1000:.1f} | {cpu_s / units * 1000:.1f} | {peak_mb:.0f} |",
+        flush=True,
+    )
     shutil.rmtree(folder)
 
 
@@ -56,7 +59,10 @@ def main() -> None:
     parser.add_argument("--partitions", type=int, default=1000)
     parser.add_argument("--engine", action="append", choices=["inline", "ray"])
     arguments = parser.parse_args()
-    print(f"| engine | partitions x {len(STAGES)} stages | wall s | ms per partition and stage | CPU ms (driver and ended children) | driver peak MB |")
+    print(
+        f"| engine | partitions x {len(STAGES)} stages | wall s | ms per partition and stage | "
+        "CPU ms of the same (driver and ended children) | driver peak MB |"
+    )
     print("|---|--:|--:|--:|--:|--:|")
     for engine in arguments.engine or ["inline", "ray"]:
         measure(engine, arguments.partitions)

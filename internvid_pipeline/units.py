@@ -8,7 +8,7 @@ _SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**1
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds as `HH:MM:SS.mmm`, the form of InternVid's released files (internvid.md 1.9); hours grow beyond two digits."""
+    """Seconds as `HH:MM:SS.mmm`, the form of InternVid's released files; hours grow beyond two digits."""
     milliseconds = round(seconds * 1000)
     sign = "-" if milliseconds < 0 else ""
     whole, milli = divmod(abs(milliseconds), 1000)

@@ -51,7 +51,7 @@ class SelectClipsConfig(Section):
     )
     rules: tuple[Rule, ...] = Field(
         default=(Rule(column="duration_s", minimum=1.0, maximum=120.0),),
-        description="Conditions, applied in this order. Default: the length rule of InternVid-FLT (internvid.md 1.7, version 2: 1 to 120 s).",
+        description="Conditions, in this order. Default: the length rule of InternVid-10M-FLT, 1 to 120 s (InternVideo issue 91).",
     )
     caption_scales: tuple[CaptionScale, ...] = Field(
         default=(CaptionScale.FUSED, CaptionScale.VLM, CaptionScale.FINE, CaptionScale.COARSE),

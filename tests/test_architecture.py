@@ -99,13 +99,19 @@ def test_rooms_are_of_a_fair_size(path: Path):
 @pytest.mark.parametrize("path", sources(), ids=relative)
 def test_files_of_the_data_set_are_written_by_storage_alone(path: Path):
     """No other room opens files for writing, but for stages and media, which write into a worker's scratch folder."""
-    if relative(path).startswith(("internvid_pipeline/storage/", "internvid_pipeline/media/", "stages/", "internvid_pipeline/models/tiny.py")):
+    if relative(path).startswith(
+        ("internvid_pipeline/storage/", "internvid_pipeline/media/", "stages/", "internvid_pipeline/models/tiny.py")
+    ):
         return
     wrong = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            modes = [part.value for part in [*node.args[1:2], *(key.value for key in node.keywords if key.arg == "mode")] if isinstance(part, ast.Constant)]
+            modes = [
+                part.value
+                for part in [*node.args[1:2], *(key.value for key in node.keywords if key.arg == "mode")]
+                if isinstance(part, ast.Constant)
+            ]
             writes = name == "open" and any(isinstance(mode, str) and set(mode) & set("wax+") for mode in modes)
             if name in ("write_text", "write_bytes") or (writes and not relative(path).endswith("engine/host.py")):
                 wrong.append(f"line {node.lineno}: {name}")

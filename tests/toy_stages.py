@@ -158,5 +158,6 @@ class Totals(Stage[Section, NumberRecord, SquareRecord]):
     def process(self, batch):
         total = self.worker.reduced["sum"]
         return [
-            Emit((SquareRecord(video_id=item.record.video_id, square=int(1e6 * item.joined[SquareRecord][0].square / total)),)) for item in batch
+            Emit((SquareRecord(video_id=item.record.video_id, square=int(1e6 * item.joined[SquareRecord][0].square / total)),))
+            for item in batch
         ]

@@ -172,7 +172,8 @@ def _manifest(
     whole = [drop for drop in results.drops if drop.part_of is None]
     if results.emitted + len(whole) + len(results.failures) != num_inputs:
         raise ContractError(
-            f"stage {plan.name}, partition {partition}: {num_inputs} inputs but {results.emitted} + {len(whole)} + {len(results.failures)} outcomes"
+            f"stage {plan.name}, partition {partition}: {num_inputs} inputs but {results.emitted} emitted, {len(whole)} dropped, "
+            f"{len(results.failures)} failed"
         )
     return Manifest(
         stage=plan.name,

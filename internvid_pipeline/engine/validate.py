@@ -56,7 +56,9 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             report.problems += _check_files(root, manifest, read_media)
             rows = _check_table(root, manifest, record_type, report)
             report.problems += _check_rows(manifest, rows, seen)
-            stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows)
+            stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
+                isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows
+            )
             if record_type is SampleRecord:
                 report.checked_samples += len(rows)
                 report.problems += _check_samples(root, rows)
@@ -109,7 +111,9 @@ def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int]) -
         if row.item_id in seen:
             yield Problem(where, f"stands in partition {seen[row.item_id]} too")
         seen[row.item_id] = manifest.partition
-        if isinstance(row, ClipRecord) and not (row.start_frame < row.end_frame and row.start_s < row.end_s and row.num_frames == row.end_frame - row.start_frame):
+        if isinstance(row, ClipRecord) and not (
+            row.start_frame < row.end_frame and row.start_s < row.end_s and row.num_frames == row.end_frame - row.start_frame
+        ):
             yield Problem(where, f"its span is not one: frames [{row.start_frame}, {row.end_frame}), {row.start_s} s to {row.end_s} s")
         for ref in _refs(row):
             if not ref.uri.startswith("/") and "://" not in ref.uri:

@@ -22,7 +22,7 @@ class ShotDetector(Protocol):
 
 class ContentDetector:
     """PySceneDetect's ContentDetector: mean change of hue, saturation and brightness from frame to frame against a threshold, which
-    InternVid used at 27 (InternVid, section 3.1; internvid.md 1.2). Frames are counted, not timed, as PySceneDetect does for a
+    InternVid used at 27 (InternVid, section 3.1). Frames are counted, not timed, as PySceneDetect does for a
     minimum length given as a number of frames."""
 
     def __init__(self, threshold: float = 27.0, min_scene_frames: int = 15) -> None:

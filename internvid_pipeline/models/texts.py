@@ -9,7 +9,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 def joined_once(texts: Iterable[str]) -> str:
     """The texts in order, each near-identical one once, joined by period and space; an empty text where none says anything.
 
-    Joined as VideoChat-Text does it, whose two models InternVid used (internvid.md 1.3). Near-identical: the same words in the same order
+    Joined as VideoChat-Text does it, whose two models InternVid used. Near-identical: the same words in the same order
     apart from case, punctuation and articles.
     """
     kept: dict[tuple[str, ...], str] = {}

@@ -55,7 +55,8 @@ class TestStage:
         probe = (
             "import sys, builtins, io\n"
             "opened = []\n"
-            "sys.addaudithook(lambda event, args: opened.append(args[0]) if event == 'open' and isinstance(args[1], str) and set(args[1]) & set('wax+') else None)\n"
+            "writes = lambda mode: isinstance(mode, str) and bool(set(mode) & set('wax+'))\n"
+            "sys.addaudithook(lambda event, args: opened.append(args[0]) if event == 'open' and writes(args[1]) else None)\n"
             "sys.addaudithook(lambda event, args: opened.append(event) if event in ('socket.connect', 'subprocess.Popen') else None)\n"
             "from internvid_pipeline.registry import build_stage\n"
             f"build_stage({name!r}, {{}})\n"

@@ -1,6 +1,7 @@
 """The demo from end to end: every input accounted for, shards that the usual readers read, nothing computed twice."""
 
 import io
+import itertools
 import json
 import shutil
 import subprocess
@@ -76,7 +77,7 @@ def test_sums_close(demo: Path):
     statuses = StatusReader(opened, plans, partitions).read()
     assert all(status.inputs == status.emitted + status.dropped + status.failed for status in statuses)
     assert statuses[0].inputs == 11
-    for before, after in zip(statuses[1:], statuses[2:], strict=False):
+    for before, after in itertools.pairwise(statuses):
         assert after.inputs == before.rows // (3 if before.stage == "caption_clips" else 1), "what a stage emits is what the next is given"
 
 
@@ -86,7 +87,7 @@ def test_cuts_are_where_they_were_made(demo: Path):
         spans = sorted((clip.start_frame, clip.end_frame) for clip in clips if clip.source_uri == str(video.path))
         if spans:
             bounds = [0, *video.cuts, video.num_frames]
-            assert spans == list(zip(bounds, bounds[1:], strict=False)), video.path.name
+            assert spans == list(itertools.pairwise(bounds)), video.path.name
 
 
 def test_webdataset_reads_whole_samples(demo: Path):
@@ -146,7 +147,12 @@ def test_changed_prompt(demo: Path, tmp_path: Path):
     source = f"source.path={demo / 'videos'}"
     changed = load_config("demo", [f"root={root}", source, "stages.caption_clips.coarse.prompt=what is it"])
     found = preview(changed)
-    assert [stage.stage for stage in found.stages if stage.to_compute] == ["caption_clips", "score_alignment", "select_clips", "write_shards"]
+    assert [stage.stage for stage in found.stages if stage.to_compute] == [
+        "caption_clips",
+        "score_alignment",
+        "select_clips",
+        "write_shards",
+    ]
     assert [(change.field, change.old, change.new) for change in found.stages[2].changes] == [
         ("stages.caption_clips.coarse.prompt", None, "what is it")
     ]
@@ -156,7 +162,9 @@ def test_changed_prompt(demo: Path, tmp_path: Path):
     untouched = {name: time for name, time in before.items() if name.startswith(("import_videos", "cut_clips"))}
     assert untouched and untouched.items() <= manifest_times(root).items()
     assert {row.prompt for row in table(root, CaptionRecord) if row.scale == "coarse"} == {"what is it"}
-    assert len(samples(root)) == len({sample["__key__"] for sample in samples(root)}) == len(samples(demo)), "no old shard is left beside the new"
+    assert len(samples(root)) == len({sample["__key__"] for sample in samples(root)}) == len(samples(demo)), (
+        "no old shard is left beside the new"
+    )
     back = load_config("demo", [f"root={root}", source])
     run_dataset(back, engine="inline")
     assert len(samples(root)) == len(samples(demo)), "going back packs the old captions again"

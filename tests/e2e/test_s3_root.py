@@ -65,7 +65,9 @@ def test_s3_holds_what_a_folder_holds(engine: str, bucket, numbers_folder: Path,
     run_dataset(local, engine="inline")
     remote = toy_config(f"s3://sets/{engine}", numbers_folder, **arguments)
     run_dataset(remote, engine=engine, until="toy_numbers")
-    first = {path: bucket.info(path)["LastModified"] for path in bucket.find(f"sets/{engine}/toy_numbers") if path.endswith("manifest.json")}
+    first = {
+        path: bucket.info(path)["LastModified"] for path in bucket.find(f"sets/{engine}/toy_numbers") if path.endswith("manifest.json")
+    }
     report = run_dataset(remote, engine=engine)
     assert not report.errors
     assert objects(bucket, f"sets/{engine}") == contents(tmp_path / "root")

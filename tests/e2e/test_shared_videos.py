@@ -1,5 +1,6 @@
 """Real files of twenty-two kinds: every one accounted for once, cuts where a person saw them. Skipped by name where they are absent."""
 
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_clips_cover_each_video_without_gap(root: Path):
         own = sorted((clip for clip in clips if clip.video_id == video_id), key=lambda clip: clip.start_frame)
         if not any(item.startswith(video_id) for item in dropped):
             assert own[0].start_frame == 0
-            assert all(before.end_frame == after.start_frame for before, after in zip(own, own[1:], strict=False))
+            assert all(before.end_frame == after.start_frame for before, after in itertools.pairwise(own))
 
 
 def test_hard_cuts_are_found(root: Path):

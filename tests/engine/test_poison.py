@@ -90,7 +90,9 @@ def test_a_stage_that_cannot_start_ends_the_run(tmp_path: Path, numbers_folder: 
 def test_no_worker_outlives_the_run(tmp_path: Path, numbers_folder: Path):
     config = toy_config(tmp_path / "root", numbers_folder, squares={"hangs": [2], "segfaults": [5]})
     run_dataset(config, engine="inline")
-    children = [child for child in psutil.Process().children(recursive=True) if "internvid_pipeline.engine.child" in " ".join(child.cmdline())]
+    children = [
+        child for child in psutil.Process().children(recursive=True) if "internvid_pipeline.engine.child" in " ".join(child.cmdline())
+    ]
     assert children == []
 
 

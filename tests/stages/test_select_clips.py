@@ -17,27 +17,67 @@ from internvid_pipeline.storage import Root
 
 def clip(number: int, duration_s: float = 5.0, motion: float = 1.0) -> ClipRecord:
     return ClipRecord(
-        clip_id=f"v{number}_0_{number}", video_id=f"v{number}", source_uri="/v.mp4", start_frame=0, end_frame=10, num_frames=10, start_s=0.0,
-        end_s=duration_s, duration_s=duration_s, start_pts=0, end_pts=10, time_base_num=1, time_base_den=10, fps=10 / duration_s, width_px=64,
-        height_px=48, has_audio=False, cut_mode="reencode", motion=motion, luma_mean=100.0, middle_frame=5, frames=(), media=MediaRef(uri="x"),
-    )  # fmt: skip
+        clip_id=f"v{number}_0_{number}",
+        video_id=f"v{number}",
+        source_uri="/v.mp4",
+        start_frame=0,
+        end_frame=10,
+        num_frames=10,
+        start_s=0.0,
+        end_s=duration_s,
+        duration_s=duration_s,
+        start_pts=0,
+        end_pts=10,
+        time_base_num=1,
+        time_base_den=10,
+        fps=10 / duration_s,
+        width_px=64,
+        height_px=48,
+        has_audio=False,
+        cut_mode="reencode",
+        motion=motion,
+        luma_mean=100.0,
+        middle_frame=5,
+        frames=(),
+        media=MediaRef(uri="x"),
+    )
 
 
 def item(number: int, score: float | None = 0.5, scales: tuple[str, ...] = ("coarse", "fused"), **fields) -> Item[ClipRecord]:
     record = clip(number, **fields)
     captions = tuple(
         CaptionRecord(
-            clip_id=record.clip_id, video_id=record.video_id, scale=scale, text=f"{scale} of {number}", language="en", model="m",
-            model_commit="c", prompt=None, frames=(1,), is_stand_in=True,
+            clip_id=record.clip_id,
+            video_id=record.video_id,
+            scale=scale,
+            text=f"{scale} of {number}",
+            language="en",
+            model="m",
+            model_commit="c",
+            prompt=None,
+            frames=(1,),
+            is_stand_in=True,
         )
         for scale in scales
-    )  # fmt: skip
-    scores = () if score is None else (
-        ScoreRecord(
-            clip_id=record.clip_id, video_id=record.video_id, scorer="alignment", caption_scale="fused", value=score, num_frames=4,
-            reduced="max", model="m", model_commit="c", is_stand_in=True,
-        ),
-    )  # fmt: skip
+    )
+    scores = (
+        ()
+        if score is None
+        else (
+            ScoreRecord(
+                clip_id=record.clip_id,
+                video_id=record.video_id,
+                scorer="alignment",
+                caption_scale="fused",
+                value=score,
+                num_frames=4,
+                reduced="max",
+                model="m",
+                model_commit="c",
+                is_stand_in=True,
+            ),
+        )
+    )
     return Item(record=record, joined={CaptionRecord: captions, ScoreRecord: scores})
 
 

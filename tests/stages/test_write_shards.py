@@ -1,5 +1,6 @@
 """WebDataset tars: the parts of a sample side by side, everything known in the json, the same bytes every time."""
 
+import itertools
 import json
 import tarfile
 from pathlib import Path
@@ -21,27 +22,77 @@ def items(folder: Path, count: int, size_bytes: int = 1000, selection: str = "de
         media.write_bytes(bytes([number % 256]) * size_bytes)
         clip_id, video_id = f"v{number}_000000000_000002000", f"v{number}"
         video = VideoRecord(
-            video_id=video_id, source_uri="/v.mp4", media=MediaRef(uri="/v.mp4"), title=TEXT if number else None, container="mp4", duration_s=2.0,
-            start_s=0.0, width_px=64, height_px=48, fps=None, num_frames=None, video_codec="h264", pixel_format="yuv420p", audio_codec=None,
-            num_audio_streams=0, rotation_deg=0, sample_aspect_ratio=1.0,
+            video_id=video_id,
+            source_uri="/v.mp4",
+            media=MediaRef(uri="/v.mp4"),
+            title=TEXT if number else None,
+            container="mp4",
+            duration_s=2.0,
+            start_s=0.0,
+            width_px=64,
+            height_px=48,
+            fps=None,
+            num_frames=None,
+            video_codec="h264",
+            pixel_format="yuv420p",
+            audio_codec=None,
+            num_audio_streams=0,
+            rotation_deg=0,
+            sample_aspect_ratio=1.0,
         )
         clip = ClipRecord(
-            clip_id=clip_id, video_id=video_id, source_uri="/v.mp4", start_frame=0, end_frame=50, num_frames=50, start_s=0.0, end_s=2.0,
-            duration_s=2.0, start_pts=0, end_pts=50, time_base_num=1, time_base_den=25, fps=25.0, width_px=64, height_px=48, has_audio=False,
-            cut_mode="reencode", motion=1.0, luma_mean=90.0, middle_frame=25, frames=(), media=MediaRef(uri=str(media), size_bytes=size_bytes, sha256="ab"),
+            clip_id=clip_id,
+            video_id=video_id,
+            source_uri="/v.mp4",
+            start_frame=0,
+            end_frame=50,
+            num_frames=50,
+            start_s=0.0,
+            end_s=2.0,
+            duration_s=2.0,
+            start_pts=0,
+            end_pts=50,
+            time_base_num=1,
+            time_base_den=25,
+            fps=25.0,
+            width_px=64,
+            height_px=48,
+            has_audio=False,
+            cut_mode="reencode",
+            motion=1.0,
+            luma_mean=90.0,
+            middle_frame=25,
+            frames=(),
+            media=MediaRef(uri=str(media), size_bytes=size_bytes, sha256="ab"),
         )
         caption = CaptionRecord(
-            clip_id=clip_id, video_id=video_id, scale="fused", text=f"{TEXT} {number}", language="und", model="m", model_commit="c", prompt=None,
-            frames=(1, 2), is_stand_in=False,
+            clip_id=clip_id,
+            video_id=video_id,
+            scale="fused",
+            text=f"{TEXT} {number}",
+            language="und",
+            model="m",
+            model_commit="c",
+            prompt=None,
+            frames=(1, 2),
+            is_stand_in=False,
         )
         score = ScoreRecord(
-            clip_id=clip_id, video_id=video_id, scorer="alignment", caption_scale=None, value=0.25, num_frames=4, reduced="max", model="m",
-            model_commit="c", is_stand_in=number == 1,
+            clip_id=clip_id,
+            video_id=video_id,
+            scorer="alignment",
+            caption_scale=None,
+            value=0.25,
+            num_frames=4,
+            reduced="max",
+            model="m",
+            model_commit="c",
+            is_stand_in=number == 1,
         )
         row = SelectionRecord(clip_id=clip_id, video_id=video_id, selection=selection, caption=caption.text, caption_scale="fused")
         joined = {VideoRecord: (video,), ClipRecord: (clip,), CaptionRecord: (caption,), ScoreRecord: (score,)}
         found.append(Item(record=row, partition=7, joined=joined))
-    return found  # fmt: skip
+    return found
 
 
 def write(folder: Path, batch: list[Item[SelectionRecord]], **config) -> list[SampleRecord]:
@@ -73,7 +124,7 @@ def test_rows_give_the_bytes_of_each_sample(tmp_path: Path):
     data = (tmp_path / "out" / "default" / "00007-00000.tar").read_bytes()
     assert [row.index for row in rows] == [0, 1, 2, 3, 4]
     assert rows[0].media.offset_bytes == 0
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in itertools.pairwise(rows):
         assert before.media.offset_bytes + before.media.size_bytes == after.media.offset_bytes
     for number, row in enumerate(rows):
         piece = data[row.media.offset_bytes : row.media.offset_bytes + row.media.size_bytes]
