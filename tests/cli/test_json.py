@@ -56,8 +56,9 @@ def test_failures(internvid: Run, toy_set: Path):
     assert answer(internvid, "failures", toy_set / "set", "--stage", "toy_numbers") == []
 
 
-def test_validate(internvid: Run, toy_set: Path):
-    found = answer(internvid, "validate", toy_set / "set", "--read-media")
+def test_validate_also_where_the_data_set_has_been_moved_to(internvid: Run, toy_set: Path, tmp_path: Path):
+    shutil.copytree(toy_set / "set", tmp_path / "moved")
+    found = answer(internvid, "validate", tmp_path / "moved", "--read-media")
     assert set(found) == {"problems", "warnings", "checked_partitions", "checked_rows", "checked_samples"}
     assert (found["problems"], found["checked_partitions"], found["checked_rows"]) == ([], 6, 13)
 
@@ -81,8 +82,6 @@ def test_config(internvid: Run):
     fields = answer(internvid, "config", "explain")
     assert all(set(field) == {"path", "type", "bounds", "default", "meaning", "in_fingerprint"} for field in fields)
     assert {"root", "source.path", "stages.cut_clips.threshold"} <= {field["path"] for field in fields}
-    chosen = answer(internvid, "config", "explain", "stages.cut_clips")
-    assert chosen and all(field["path"].startswith("stages.cut_clips.") for field in chosen)
     shown = answer(internvid, "config", "show", "demo", "root=elsewhere", "stages.cut_clips.threshold=30")
     assert shown["root"] == "elsewhere" and shown["stages"]["cut_clips"]["threshold"] == 30
 
@@ -90,20 +89,11 @@ def test_config(internvid: Run):
 def test_tables_for_people_say_the_same(internvid: Run, toy_set: Path):
     status = internvid("status", toy_set / "set").stdout
     assert "toy_squares" in status and "3/3" in status and "1 ValueError" in status
-    failures = internvid("failures", toy_set / "set", "--drops").stdout
-    assert "3 is not to my taste" in failures and "2 in all: 1 too_short, 1 ValueError" in failures
+    failures = internvid("failures", toy_set / "set", "--drops", "--limit", "1").stdout
+    assert "-1 is negative" in failures and "2 in all: 1 too_short, 1 ValueError; 1 not shown (--limit)" in failures
     plan = internvid("plan", toy_set / "toy.yaml").stdout
     assert "8 inputs, 0 of them new; 3 partitions" in plan
-    limited = internvid("failures", toy_set / "set", "--drops", "--limit", "1").stdout
-    assert "1 not shown (--limit)" in limited
-
-
-def test_a_data_set_can_be_moved(internvid: Run, toy_set: Path, tmp_path: Path):
-    shutil.copytree(toy_set / "set", tmp_path / "moved")
-    found = answer(internvid, "validate", tmp_path / "moved", "--read-media")
-    assert found["problems"] == [] and found["checked_rows"] == 13
 
 
 def test_too_many_failures_are_status_1(internvid: Run, toy_set: Path):
     assert internvid("run", toy_set / "toy.yaml", "--engine", "inline", "--max-failed-ratio", "0.1", "-q").returncode == 1
-    assert internvid("run", toy_set / "toy.yaml", "--engine", "inline", "--max-failed-ratio", "0.2", "-q").returncode == 0

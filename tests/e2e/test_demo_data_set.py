@@ -3,9 +3,11 @@
 import io
 import itertools
 import json
+import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from internvid_pipeline.engine.validate import validate_dataset
 from internvid_pipeline.media.synth import make_demo_videos
 from internvid_pipeline.records import CaptionRecord, ClipRecord
 from tests.conftest import contents, manifest_times
+from tests.e2e.test_resume_after_kill import finish, kill_tree, start, wait_for_progress
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -122,6 +125,36 @@ def test_validate_finds_nothing_but_stand_ins(demo: Path):
     assert report.problems == []
     assert len(report.warnings) == 2 and all("stand-ins" in warning for warning in report.warnings)
     assert report.checked_samples == len(samples(demo))
+
+
+def test_the_printed_lines_read_the_shards(demo: Path):
+    """The three lines of Python at the end of the demo are run as they stand."""
+    lines = (demo.parent / "stdout").read_text().split("Read the shards:\n\n")[1].splitlines()[:3]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(samples(demo))
+
+
+@pytest.mark.ray
+@pytest.mark.kill
+@pytest.mark.timeout(600)
+def test_kills_change_nothing(demo: Path, tmp_path: Path):
+    """The real stages on Ray, the driver with all its workers killed three times, then left alone: the same bytes."""
+    config, root = tmp_path / "config.yaml", tmp_path / "root"
+    config.write_text(
+        (REPO / "configs" / "demo.yaml").read_text().replace("./demo-dataset", str(root)).replace("./demo-videos", str(demo / "videos"))
+    )
+    chance = random.Random(77)
+    finished: dict[str, int] = {}
+    for _ in range(3):
+        process = start(config, "ray")
+        wait_for_progress(process, root, len(finished))
+        time.sleep(chance.uniform(0.0, 2.0))
+        kill_tree(process)
+        assert finished.items() <= manifest_times(root).items(), "a finished partition was computed again"
+        finished = manifest_times(root)
+    finish(config, "ray")
+    assert contents(root) == {name: digest for name, digest in contents(demo).items() if not name.startswith("videos/")}
 
 
 def test_again_computes_nothing(demo: Path, tmp_path: Path):

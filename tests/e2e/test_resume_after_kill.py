@@ -84,6 +84,13 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     psutil.wait_procs(family, timeout=20)
 
 
+def wait_for_progress(process: subprocess.Popen[bytes], root: Path, num_manifests: int) -> None:
+    """Waits until the run has finished one more partition: to strike during start-up would test nothing."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline and (not root.exists() or len(manifest_times(root)) <= num_manifests):
+        time.sleep(0.05)
+
+
 def stage_workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """Processes of the driver in which stages work: Ray's actors and the children that they watch."""
     found = []
@@ -132,11 +139,7 @@ def test_kill_driver_with_all_its_workers(source: Path, tmp_path: Path, undistur
     finished: dict[str, int] = {}
     for _ in range(KILLS):
         process = start(config, "ray")
-        before = len(manifest_times(root)) if root.exists() else 0
-        deadline = time.monotonic() + 40
-        # Wait until it works again, then strike at a random moment: kills during start-up would test nothing.
-        while process.poll() is None and time.monotonic() < deadline and (len(manifest_times(root)) if root.exists() else 0) <= before:
-            time.sleep(0.05)
+        wait_for_progress(process, root, len(finished))
         time.sleep(chance.uniform(0.0, 1.5))
         kill_tree(process)
         now = manifest_times(root) if root.exists() else {}

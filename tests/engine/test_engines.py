@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from internvid_pipeline.engine import run_dataset
+from internvid_pipeline.engine import build_plan, open_root, read_losses, run_dataset
 from internvid_pipeline.errors import SetupError, UsageError
 from tests.conftest import contents, manifest_times, toy_config
 
@@ -58,6 +58,19 @@ def test_a_run_begun_on_one_engine_is_finished_on_the_other(source: Path, tmp_pa
     run_dataset(config_at(tmp_path, source), engine="inline")
     assert contents(tmp_path) == inline_contents
     assert before.items() <= manifest_times(tmp_path).items()
+
+
+@pytest.mark.ray
+def test_every_poison_at_once_on_ray(source: Path, tmp_path: Path):
+    squares = {"segfaults": [0], "exits": [4], "raises": [9], "hangs": [12], "eats": [17]}
+    placement = {"stages": {"toy_squares": {"deadline_factor": 8}}}  # starting on a busy machine is not hanging
+    config = toy_config(tmp_path, source, squares=squares, placement=placement)
+    report = run_dataset(config, engine="ray")
+    assert not report.errors
+    failures = {row.item_id: row.error_class for _, row in read_losses(open_root(config), build_plan(config, 4)[1], "failures")}
+    assert failures == {"0": "WorkerDied", "4": "WorkerDied", "9": "ValueError", "12": "DeadlineExceeded", "17": "MemoryLimit"}
+    assert [(status.inputs, status.emitted, status.failed) for status in report.statuses] == [(20, 20, 0), (20, 15, 5)]
+    assert (report.exit_status(0.24), report.exit_status(0.25)) == (1, 0)
 
 
 @pytest.mark.ray

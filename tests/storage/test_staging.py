@@ -81,18 +81,18 @@ while True:
 
 @pytest.mark.kill
 def test_a_killed_writer_leaves_whole_files_and_nothing_that_is_not_cleaned(tmp_path: Path):
-    """Killed with SIGKILL at six moments while it writes. Every file is whole; after cleaning nothing else is left."""
+    """Killed with SIGKILL at four moments while it writes. Every file is whole; after cleaning nothing else is left."""
     root = Root(str(tmp_path / "set"))
     outside = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else tmp_path
     left = 0
-    for lap in range(6):
+    for lap in range(4):
         command = [sys.executable, "-c", _WRITER, root.uri, str(outside)]
         writer = subprocess.Popen(
             command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         )
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
-        time.sleep(0.05 + 0.037 * lap)
+        time.sleep(0.05 + 0.05 * lap)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
