@@ -1,48 +1,72 @@
 """A partition tried again when storage or the machine fails it; what the engines report of each."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from internvid_pipeline.engine.host import Host
 from internvid_pipeline.engine.partition import run_partition
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.errors import InternvidError, SetupError, StorageError
+from internvid_pipeline.errors import InternvidError, StorageError
 from internvid_pipeline.storage import Root
 
 _BACKOFF_S = 1.0
+_ERRORS_IN_A_ROW = 8  # a full disk fails every partition: going on would compute everything for nothing
+
+
+class ErrorKind(StrEnum):
+    """Whose fault it is that a partition could not be run."""
+
+    MISSING = "missing"  # what it reads is not there
+    MACHINE = "machine"  # storage or the machine failed; another try may succeed
+    FATAL = "fatal"  # so will all others fail: missing weights, a bug in the stage
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionError:
-    """A partition that could not be run. is_fatal: so will be all others (missing weights, a bug in the stage)."""
+    """A partition that could not be run."""
 
     stage: str
     partition: int
     message: str
-    is_fatal: bool
+    kind: ErrorKind
 
     def __str__(self) -> str:
         return f"stage {self.stage}, partition {self.partition}: {self.message}"
 
 
+@dataclass
+class SegmentResult:
+    """What an engine did with a segment. errors: partitions that could not be run. gave_up: it stopped before trying all."""
+
+    errors: list[PartitionError] = field(default_factory=list)
+    gave_up: bool = False
+
+
+def should_give_up(recent: Sequence[PartitionError | None]) -> bool:
+    """True where the rest would fare no better: a fatal error, or the machine failed the last eight partitions (None: one was done)."""
+    last = recent[-_ERRORS_IN_A_ROW:]
+    in_a_row = len(last) == _ERRORS_IN_A_ROW and all(error is not None and error.kind is ErrorKind.MACHINE for error in last)
+    return in_a_row or any(error is not None and error.kind is ErrorKind.FATAL for error in last)
+
+
 def attempt_partition(root: Root, plan: StagePlan, partition: int, host: Callable[[], Host], attempts: int) -> PartitionError | None:
-    """Runs a stage over a partition, again with back-off where the store fails. None when the partition is done."""
+    """Runs a stage over a partition, again with back-off where the machine fails it. None when the partition is done."""
     for attempt in range(1, attempts + 1):
         try:
             run_partition(root, plan, partition, host())
             return None
         except FileNotFoundError as error:
-            return PartitionError(plan.name, partition, f"what it reads is not there: {error}", False)
-        except StorageError as error:
+            return PartitionError(plan.name, partition, f"what it reads is not there: {error}", ErrorKind.MISSING)
+        except (StorageError, OSError) as error:
             if attempt == attempts:
-                return PartitionError(plan.name, partition, str(error), False)
-        except OSError as error:
-            if attempt == attempts:
-                return PartitionError(
-                    plan.name, partition, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", False
-                )
+                return PartitionError(plan.name, partition, _words(error, root), ErrorKind.MACHINE)
         except InternvidError as error:
-            return PartitionError(plan.name, partition, str(error), isinstance(error, SetupError) or not isinstance(error, StorageError))
+            return PartitionError(plan.name, partition, str(error), ErrorKind.FATAL)
         time.sleep(_BACKOFF_S * 2**attempt)
     return None
+
+
+def _words(error: StorageError | OSError, root: Root) -> str:
+    return f"{error.strerror or error}: {error.filename or root.uri}" if isinstance(error, OSError) else str(error)

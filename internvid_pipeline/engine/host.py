@@ -274,7 +274,10 @@ def _fault(stage: str, error_class: str, message: str, detail: str) -> Internvid
     kind = kinds.get(error_class)
     if kind is not None:
         return kind(message)
-    fault = (StorageError if "OSError" in error_class else SetupError)(f"stage {stage}: {error_class}: {message}")
+    if "OSError" in error_class:
+        fault: InternvidError = StorageError(f"{message}; scratch files lie in {scratch_base()} (TMPDIR moves them)")
+    else:
+        fault = SetupError(f"stage {stage}: {error_class}: {message}")
     fault.add_note(detail)
     return fault
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from internvid_pipeline.engine.attempt import PartitionError, attempt_partition
+from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, attempt_partition, should_give_up
 from internvid_pipeline.engine.host import Host, open_host
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.storage import Root
@@ -15,13 +15,14 @@ def run_segment(
     reduced: Mapping[str, Mapping[str, float]],
     isolate: bool,
     attempts: int,
-) -> list[PartitionError]:
+) -> SegmentResult:
     """Runs the stages of a segment over their partitions to do (by stage name). A partition that cannot be run is left out of the
     stages behind. Returns what could not be run."""
-    errors: list[PartitionError] = []
+    result = SegmentResult()
     lost: set[int] = set()
     for plan in plans:
         hosts: list[Host] = []
+        recent: list[PartitionError | None] = []
 
         def host(plan: StagePlan = plan, hosts: list[Host] = hosts) -> Host:
             if not hosts:
@@ -33,15 +34,17 @@ def run_segment(
                 if partition in lost:
                     continue
                 error = attempt_partition(root, plan, partition, host, attempts)
+                recent.append(error)
                 if error is not None:
-                    errors.append(error)
+                    result.errors.append(error)
                     lost.add(partition)
-                    if error.is_fatal:
-                        return errors
+                if should_give_up(recent):
+                    result.gave_up = True
+                    return result
         finally:
             for opened in hosts:
                 opened.close()
-    return errors
+    return result
 
 
 def machine_resources() -> tuple[float, float]:

@@ -16,12 +16,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from internvid_pipeline.engine.attempt import PartitionError, attempt_partition
+from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, attempt_partition, should_give_up
 from internvid_pipeline.engine.host import Host, open_host
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.storage import Root
 
+_COLUMNS = ("partition", "stage", "message", "kind")
 _LOCAL_STORE_BYTES = 100 * 2**20  # rows are numbers; the object store never holds media
 
 
@@ -48,19 +49,28 @@ class StageRunner:
             self._host = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Rows {partition, stage, message, is_fatal}; a row with a message has failed in an earlier stage and is passed on."""
-        out: dict[str, list[Any]] = {"partition": [], "stage": [], "message": [], "is_fatal": []}
-        for partition, stage, message, is_fatal in zip(
-            batch["partition"], batch["stage"], batch["message"], batch["is_fatal"], strict=True
-        ):
-            error = PartitionError(str(stage), int(partition), str(message), bool(is_fatal)) if message else None
-            if error is None and int(partition) in self.todo:
-                error = attempt_partition(self.root, self.plan, int(partition), self.host, self.attempts)
-            out["partition"].append(int(partition))
-            out["stage"].append(error.stage if error else "")
-            out["message"].append(error.message if error else "")
-            out["is_fatal"].append(error.is_fatal if error else False)
-        return out
+        """Rows {partition, stage, message, kind}; a row with a message has failed in an earlier stage and is passed on."""
+        rows = [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*(batch[name] for name in _COLUMNS), strict=True)]
+        done = [_row(int(row["partition"]), _error(row) or self._run(int(row["partition"]))) for row in rows]
+        return {name: [row[name] for row in done] for name in _COLUMNS}
+
+    def _run(self, partition: int) -> PartitionError | None:
+        if partition not in self.todo:
+            return None
+        return attempt_partition(self.root, self.plan, partition, self.host, self.attempts)
+
+
+def _row(partition: int, error: PartitionError | None) -> dict[str, Any]:
+    """A partition and what went wrong with it, as it travels through Ray."""
+    if error is None:
+        return {"partition": partition, "stage": "", "message": "", "kind": ""}
+    return {"partition": partition, "stage": error.stage, "message": error.message, "kind": str(error.kind)}
+
+
+def _error(row: Mapping[str, Any]) -> PartitionError | None:
+    if not row["message"]:
+        return None
+    return PartitionError(str(row["stage"]), int(row["partition"]), str(row["message"]), ErrorKind(str(row["kind"])))
 
 
 def start(address: str) -> None:
@@ -139,15 +149,14 @@ def run_segment(
     reduced: Mapping[str, Mapping[str, float]],
     isolate: bool,
     attempts: int,
-) -> list[PartitionError]:
-    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do. Returns what could not be run.
-    Raises SetupError where Ray itself fails."""
+) -> SegmentResult:
+    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do. Raises SetupError where Ray
+    itself fails."""
     import ray
     import ray.data
 
     partitions = sorted({partition for plan in plans for partition in todo[plan.name]})
-    if not partitions:
-        return []
+    result = SegmentResult()
     context = ray.data.DataContext.get_current()
     context.execution_no_progress_timeout_s = -1  # a partition may take hours; items have deadlines of their own
     context.enable_progress_bars = False
@@ -155,20 +164,21 @@ def run_segment(
     # An actor holds one partition at a time, so a pool is fully used at 1.0; Ray's own mark of 1.75 would never let it grow.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is read from the manifests
-    rows = [{"partition": partition, "stage": "", "message": "", "is_fatal": False} for partition in partitions]
+    rows = [_row(partition, None) for partition in partitions]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     for plan in plans:
         data = _with_stage(data, root, plan, frozenset(todo[plan.name]), reduced.get(plan.name, {}), isolate, attempts)
-    errors = []
+    recent: list[PartitionError | None] = []
     try:
         for row in data.iter_rows():
-            if row["message"]:
-                errors.append(PartitionError(row["stage"], int(row["partition"]), row["message"], bool(row["is_fatal"])))
-                if errors[-1].is_fatal:
-                    break
+            recent.append(_error(row))
+            result.gave_up = should_give_up(recent)
+            if result.gave_up:
+                break
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise SetupError(f"Ray failed: {str(error).strip().splitlines()[-1]}; start again to go on where it stopped") from error
-    return errors
+    result.errors = [error for error in recent if error is not None]
+    return result
 
 
 def _with_stage(

@@ -124,7 +124,8 @@ def _run_segments(
             if todo[plan.name]:
                 withdraw_superseded(root, plan)
         placement = config.placement
-        errors += module.run_segment(root, segment, todo, reduced, placement.isolate, placement.partition_attempts)
-        if any(error.is_fatal for error in errors):
+        result = module.run_segment(root, segment, todo, reduced, placement.isolate, placement.partition_attempts)
+        errors += result.errors
+        if result.gave_up:
             break
     return errors

@@ -99,7 +99,7 @@ class SoundReader:
             time = None if frame.pts is None or not frame.time_base else frame.pts * Fraction(frame.time_base)
             if run is None or not run.continues(frame, time):
                 start = time if time is not None else run.source_end if run else self._stream_start()
-                for block in (run.finish() if run else ()):
+                for block in run.finish() if run else ():
                     end = max(end, block[0] + block[1].shape[1])
                     yield block
                 run = _Run(frame, start, self.rate_hz, self.layout)

@@ -165,5 +165,3 @@ def _disk_reads(path: Path) -> bool:
     except OSError:
         return False
     return True
-
-

@@ -5,7 +5,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine import build_plan, open_root, read_losses, run_dataset
+from internvid_pipeline.engine.attempt import ErrorKind
 from internvid_pipeline.engine.read_items import read_rows
 from tests.conftest import toy_config
 from tests.toy_stages import SquareRecord
@@ -73,11 +75,22 @@ def test_a_full_disk_is_not_the_items_fault(tmp_path: Path, numbers_folder: Path
     assert sum(status.failed for status in report.statuses) == 0
 
 
+def test_a_machine_that_fails_every_partition_is_given_up(tmp_path: Path, numbers_folder: Path):
+    """Twenty partitions on a full disk: eight are tried, the others are not computed for nothing."""
+    everything = list(range(20))
+    source = {"path": str(numbers_folder), "partition_videos": 1}
+    config = toy_config(tmp_path / "root", numbers_folder, squares={"disk_full": everything}, placement={"partition_attempts": 1})
+    config = config.model_copy(update={"source": SourceConfig.model_validate(source)})
+    report = run_dataset(config, engine="inline")
+    assert len(report.errors) == 8
+    assert "No space left" in str(report.errors[0]) and "TMPDIR" in str(report.errors[0])
+
+
 def test_a_broken_contract_ends_the_run(tmp_path: Path, numbers_folder: Path):
     config = toy_config(tmp_path / "root", numbers_folder, squares={"too_few": [0]})
     report = run_dataset(config, engine="inline")
     assert "must return one each" in str(report.errors[0])
-    assert report.errors[0].is_fatal
+    assert [error.kind for error in report.errors] == [ErrorKind.FATAL]
 
 
 def test_a_stage_that_cannot_start_ends_the_run(tmp_path: Path, numbers_folder: Path):
