@@ -143,7 +143,7 @@ def _parquet_rows(data: bytes, where: str) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data)).to_pylist()
+        rows: list[dict[str, Any]] = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise UsageError(f"list file {where} is not Parquet: {error}") from error
     return rows

@@ -1,6 +1,5 @@
 """Parquet tables of records."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +28,8 @@ def read_arrow(root: Root, path: str) -> pa.Table:
     """A table of the root. Raises FileNotFoundError, StorageError where it is not whole."""
     data = root.read_bytes(path)
     try:
-        return pq.read_table(io.BytesIO(data))
+        # In this thread: the tables are small, and Arrow's pools of threads now and then abort the process at its end.
+        return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(f"{path} in {root.uri} is not a whole Parquet table: {error}") from error
 

@@ -48,10 +48,10 @@ def test_sums_close_and_nothing_is_wrong(root: Path):
 def test_failures_say_why(root: Path):
     opened, _, plans, _ = open_dataset(str(root))
     failures = [row for plan in plans for _, row in read_losses(opened, plan, "failures")]
-    assert sorted((Path(row.item_id).name, row.message) for row in failures) == [
-        ("s19_no_moov.mp4", "not readable as a video: moov atom not found"),
-        ("s20_empty.flv", "not readable as a video: Invalid data found when processing input"),
-    ]
+    words = {Path(row.item_id).name: row.message for row in failures}
+    assert sorted(words) == ["s19_no_moov.mp4", "s20_empty.flv"]
+    assert words["s19_no_moov.mp4"] == "not readable as a video: moov atom not found"
+    assert words["s20_empty.flv"].startswith("not readable as a video: no media data found")
 
 
 def test_clips_cover_each_video_without_gap(root: Path):
