@@ -24,8 +24,9 @@ class InputOutcome:
 
 def input_outcomes(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Iterator[InputOutcome]:
     """One outcome per input, in the order of the partitions."""
+    done = {plan.folder: done_partitions(root, plan.folder) for plan in plans}
     for partition in partitions:
-        yield from _of_partition(root, plans, partition)
+        yield from _of_partition(root, [plan for plan in plans if partition in done[plan.folder]], partition)
 
 
 def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Iterator[InputOutcome]:
@@ -35,8 +36,6 @@ def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Ite
     samples: Counter[str] = Counter()
     lost_parts: dict[str, Counter[str]] = {}
     for plan in plans:
-        if partition not in done_partitions(root, plan.folder):
-            continue
         stage = plan.build()
         writes = stage.writes
         _collect_losses(root, plan, partition, stage.reads in (SourceRecord, VideoRecord), losses, lost_parts)
