@@ -61,15 +61,19 @@ def preview(config: DatasetConfig) -> Preview:
     new_inputs = sum(source_id(entry) not in known for entry in inputs)
     plans = build_plan(config, len(partitions))
     stale: set[str] = set()
+    refreshed: set[str] = set()
     stages = []
     for plan in plans:
-        stages.append(_preview_stage(root, plan, partitions, new_inputs, stale))
+        stages.append(_preview_stage(root, plan, partitions, new_inputs, stale, refreshed))
         if stages[-1].to_compute and not stages[-1].done:
             stale.add(plan.name)
     return Preview(root.uri, len(inputs), new_inputs, len(partitions), tuple(stages))
 
 
-def _preview_stage(root: Root, plan: StagePlan, partitions: Sequence[int], new_inputs: int, stale: set[str]) -> StagePreview:
+def _preview_stage(
+    root: Root, plan: StagePlan, partitions: Sequence[int], new_inputs: int, stale: set[str], refreshed: set[str]
+) -> StagePreview:
+    """`stale` holds the stages before this one that are computed again, `refreshed` those that new inputs will make so; adds to it."""
     todo = partitions_to_do(root, plan, partitions)
     changes: list[FieldChange] = []
     reasons = []
@@ -83,10 +87,17 @@ def _preview_stage(root: Root, plan: StagePlan, partitions: Sequence[int], new_i
                 for path, before, now in changed_fields(old["config"], plan.made_from["config"])
             ]
             reasons += _words(old, plan, changes, stale)
+            if plan.publish_dir is not None:
+                reasons.append(f"replaces what lies in {plan.publish_dir}/")
     elif todo:
         reasons.append(f"{len(todo)} of {len(partitions)} partitions are not done")
     if new_inputs:
-        reasons.append(f"{new_inputs} new inputs" + (" (looks at all partitions: all are computed again)" if plan.needs_reduce else ""))
+        reasons.append(f"{new_inputs} new inputs")
+        if plan.needs_reduce or not refreshed.isdisjoint(plan.made_from["reads"]):
+            refreshed.add(plan.name)
+            reasons.append(
+                "every partition is computed again then, since " + ("it looks at all" if plan.needs_reduce else "what it reads is")
+            )
     return StagePreview(plan.name, plan.fingerprint, len(todo), len(partitions) - len(todo), tuple(reasons), tuple(changes))
 
 

@@ -90,7 +90,7 @@ def test_new_inputs_are_counted_and_a_barrier_starts_anew(root: Path, numbers_fo
     assert (plan.inputs, plan.new_inputs, plan.partitions) == (22, 2, 4)
     assert found(plan) == {"toy_numbers": (0, 4), "toy_squares": (0, 4), "toy_totals": (0, 4)}
     assert reasons(plan)["toy_squares"] == ("2 new inputs",)
-    assert reasons(plan)["toy_totals"] == ("2 new inputs (looks at all partitions: all are computed again)",)
+    assert reasons(plan)["toy_totals"] == ("2 new inputs", "every partition is computed again then, since it looks at all")
     report = run_dataset(config, "inline", until="toy_squares")
     assert (report.num_partitions, report.new_partitions) == (5, 1)
     after = preview(config)

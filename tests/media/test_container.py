@@ -62,7 +62,7 @@ def test_playlists_and_scripts_read_nothing(tmp_path: Path, video: Path, script:
     """Dressed as a video, or not: they name another readable local file, which must not be opened."""
     dressed = tmp_path / name
     dressed.write_text(script.format(target=video))
-    words(dressed)
+    assert words(dressed), "refused, with a reason"
 
 
 def test_the_playlist_would_have_worked(tmp_path: Path):
