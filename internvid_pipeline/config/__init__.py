@@ -2,8 +2,10 @@
 
 from internvid_pipeline.config.explain import FieldHelp, explain
 from internvid_pipeline.config.fingerprint import changed_fields, fingerprint_of, result_fields
-from internvid_pipeline.config.load import config_from, from_yaml, load_config, to_yaml, validated
+from internvid_pipeline.config.load import config_from, load_config
 from internvid_pipeline.config.model import DatasetConfig, PlacementConfig, Section, SourceConfig, StagePlacement
+from internvid_pipeline.config.validation import validated
+from internvid_pipeline.config.yaml_text import from_yaml, to_yaml
 
 __all__ = [
     "DatasetConfig",

@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from internvid_pipeline.config.model import Section
+from internvid_pipeline.config.validation import validated
+from internvid_pipeline.config.yaml_text import parse_yaml
 from internvid_pipeline.errors import UsageError
 
 STAND_IN = "stand-in"
@@ -124,11 +125,13 @@ def load_preset(name_or_path: str) -> ModelPreset:
     is_path = name_or_path.endswith((".yaml", ".yml"))
     file = Path(name_or_path).expanduser() if is_path else _shipped(name_or_path)
     try:
-        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read model preset {file}: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"model preset {file} is not YAML: {error}".replace("\n", " ")) from error
+    try:
+        fields = parse_yaml(text)
+    except UsageError as error:
+        raise UsageError(f"model preset {file} is not YAML that we read: {error}") from error
     if not isinstance(fields, dict):
         raise UsageError(
             f"model preset {file} holds {type(fields).__name__}; a preset is a mapping with name, task, adapter, repository, commit"
@@ -136,8 +139,6 @@ def load_preset(name_or_path: str) -> ModelPreset:
     folder = fields.get("repository")
     if isinstance(folder, str) and folder.startswith(("./", "../")):
         fields["repository"] = str((file.parent / folder).resolve())
-    from internvid_pipeline.config.load import validated  # load.py needs configs_dir of this module
-
     return validated(ModelPreset, {"name": file.stem, **fields}, f"model preset {file}")
 
 
