@@ -1,5 +1,6 @@
 """What people see while a run goes on: a live table on a terminal, plain lines elsewhere; and the table at the end."""
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -133,4 +134,4 @@ def print_result(report: RunReport, config: DatasetConfig) -> None:
     if report.errors:
         print("internvid: not everything could be run; the same command goes on from there", file=sys.stderr)
     if any(status.failed for status in report.statuses):
-        print(f"what failed and why: internvid failures {config.root}")
+        print(f"what failed and why: internvid failures {shlex.quote(config.root)}")
