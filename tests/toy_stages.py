@@ -119,7 +119,7 @@ class Squares(Stage[SquaresConfig, NumberRecord, SquareRecord]):
 
     def _misbehave(self, number: int) -> None:
         if number in self.config.raises:
-            raise ValueError(f"{number} is not to my taste")
+            raise ValueError(f"{number} is not to my taste, says {object()!r}")
         if number in self.config.segfaults:
             ctypes.string_at(0)
         if number in self.config.exits:

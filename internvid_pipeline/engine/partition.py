@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import platform
+import re
 import shutil
 import socket
 import time
@@ -19,6 +20,8 @@ from internvid_pipeline.errors import ContractError
 from internvid_pipeline.records import DropRecord, FailureRecord, MediaRef
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
 from internvid_pipeline.storage import Manifest, MediaTarWriter, Root, StoredFile, layout, read_manifest, store_file, write_table
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # of objects in memory: they would make the tables of two equal runs differ
 
 
 @dataclasses.dataclass
@@ -87,9 +90,8 @@ def _part_drops(stage: str, item_id: str, parts: Sequence[PartDrop]) -> list[Dro
 
 
 def _failure(stage: str, item_id: str, fail: Fail) -> FailureRecord:
-    return FailureRecord(
-        stage=stage, item_id=item_id, error_class=fail.error_class, message=fail.message, detail=fail.detail, attempts=fail.attempts
-    )
+    message, detail = (_ADDRESS.sub("0x…", text) for text in (fail.message, fail.detail))
+    return FailureRecord(stage=stage, item_id=item_id, error_class=fail.error_class, message=message, detail=detail, attempts=fail.attempts)
 
 
 def _store(

@@ -47,7 +47,7 @@ def test_failures(internvid: Run, toy_set: Path):
     (failure,) = answer(internvid, "failures", toy_set / "set")
     assert set(failure) == {"kind", "partition", "stage", "item_id", "error_class", "message", "detail", "attempts"}
     assert (failure["kind"], failure["stage"], failure["item_id"]) == ("failure", "toy_squares", "3")
-    assert (failure["error_class"], failure["message"]) == ("ValueError", "3 is not to my taste")
+    assert (failure["error_class"], failure["message"]) == ("ValueError", "3 is not to my taste, says <object object at 0x…>")
     losses = answer(internvid, "failures", toy_set / "set", "--drops")
     (drop,) = [loss for loss in losses if loss["kind"] == "drop"]
     assert len(losses) == 2

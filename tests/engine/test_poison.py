@@ -13,7 +13,7 @@ from tests.conftest import toy_config
 from tests.toy_stages import SquareRecord
 
 POISONS = {
-    "raises": ("ValueError", "13 is not to my taste"),
+    "raises": ("ValueError", "13 is not to my taste, says <object object at 0x…>"),
     "segfaults": ("WorkerDied", "killed by SIGSEGV"),
     "exits": ("WorkerDied", "exited with status 7"),
     "hangs": ("DeadlineExceeded", "no result within"),
