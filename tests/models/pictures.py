@@ -10,6 +10,7 @@ from internvid_pipeline.models import RgbImage
 from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
 from internvid_pipeline.stage import Resources, WorkerContext
 from internvid_pipeline.storage import Root
+from tests.made_records import made_clip
 
 RGB = {
     "red": (220, 30, 30),
@@ -59,31 +60,8 @@ def make_clip(root: Path, clip_id: str, images: list[RgbImage], duration_s: floa
         refs.append(FrameRef(frame=frame, time_s=frame / 25, width_px=image.shape[1], height_px=image.shape[0], media=media))
         data += piece
     (root / f"{clip_id}.tar").write_bytes(data)
-    return ClipRecord(
-        clip_id=clip_id,
-        video_id=f"video-of-{clip_id}",
-        source_uri="/videos/a.mp4",
-        start_frame=0,
-        end_frame=num_frames,
-        num_frames=num_frames,
-        start_s=0.0,
-        end_s=duration_s,
-        duration_s=duration_s,
-        start_pts=0,
-        end_pts=num_frames,
-        time_base_num=1,
-        time_base_den=25,
-        fps=25.0,
-        width_px=64,
-        height_px=48,
-        has_audio=False,
-        cut_mode="reencode",
-        motion=1.0,
-        luma_mean=100.0,
-        middle_frame=refs[len(refs) // 2].frame if refs else 0,
-        frames=tuple(refs),
-        media=MediaRef(uri=f"{clip_id}.tar"),
-    )
+    middle_frame = refs[len(refs) // 2].frame if refs else 0
+    return made_clip(clip_id, f"video-of-{clip_id}", duration_s, middle_frame=middle_frame, frames=tuple(refs))
 
 
 def worker_at(root: Path) -> WorkerContext:

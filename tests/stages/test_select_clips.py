@@ -9,38 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, MediaRef, ScoreRecord
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, ScoreRecord
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.stage import Drop, Emit, Item, WorkerContext
 from internvid_pipeline.storage import Root
+from tests.made_records import made_clip
 
 
 def clip(number: int, duration_s: float = 5.0, motion: float = 1.0) -> ClipRecord:
-    return ClipRecord(
-        clip_id=f"v{number}_0_{number}",
-        video_id=f"v{number}",
-        source_uri="/v.mp4",
-        start_frame=0,
-        end_frame=10,
-        num_frames=10,
-        start_s=0.0,
-        end_s=duration_s,
-        duration_s=duration_s,
-        start_pts=0,
-        end_pts=10,
-        time_base_num=1,
-        time_base_den=10,
-        fps=10 / duration_s,
-        width_px=64,
-        height_px=48,
-        has_audio=False,
-        cut_mode="reencode",
-        motion=motion,
-        luma_mean=100.0,
-        middle_frame=5,
-        frames=(),
-        media=MediaRef(uri="x"),
-    )
+    return made_clip(f"v{number}_0_{number}", f"v{number}", duration_s, motion=motion)
 
 
 def item(number: int, score: float | None = 0.5, scales: tuple[str, ...] = ("coarse", "fused"), **fields) -> Item[ClipRecord]:

@@ -11,6 +11,7 @@ from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, Samp
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.stage import Emit, Item, WorkerContext
 from internvid_pipeline.storage import Root
+from tests.made_records import made_clip
 
 TEXT = "кошка спит — قطة نائمة — 猫が眠る 🐈"
 
@@ -40,31 +41,7 @@ def items(folder: Path, count: int, size_bytes: int = 1000, selection: str = "de
             rotation_deg=0,
             sample_aspect_ratio=1.0,
         )
-        clip = ClipRecord(
-            clip_id=clip_id,
-            video_id=video_id,
-            source_uri="/v.mp4",
-            start_frame=0,
-            end_frame=50,
-            num_frames=50,
-            start_s=0.0,
-            end_s=2.0,
-            duration_s=2.0,
-            start_pts=0,
-            end_pts=50,
-            time_base_num=1,
-            time_base_den=25,
-            fps=25.0,
-            width_px=64,
-            height_px=48,
-            has_audio=False,
-            cut_mode="reencode",
-            motion=1.0,
-            luma_mean=90.0,
-            middle_frame=25,
-            frames=(),
-            media=MediaRef(uri=str(media), size_bytes=size_bytes, sha256="ab"),
-        )
+        clip = made_clip(clip_id, video_id, media=MediaRef(uri=str(media), size_bytes=size_bytes, sha256="ab"))
         caption = CaptionRecord(
             clip_id=clip_id,
             video_id=video_id,
