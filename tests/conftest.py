@@ -65,5 +65,11 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def manifest_times(root: Path) -> dict[str, int]:
-    """When each manifest was written, in nanoseconds: a partition computed again would have a new one."""
-    return {path.relative_to(root).as_posix(): path.stat().st_mtime_ns for path in root.rglob("*.manifest.json")}
+    """When each manifest was written, in nanoseconds: a partition computed again would have a new one. Made for a root at work too:
+    `.tmp`, whose folders come and go, is not entered."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".tmp"]
+        for path in (Path(folder, name) for name in names if name.endswith(".manifest.json")):
+            found[path.relative_to(root).as_posix()] = path.stat().st_mtime_ns
+    return found

@@ -9,6 +9,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
+import psutil
+
 _OWNED = re.compile(r"(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 
 
@@ -35,10 +37,10 @@ def remove_orphans(base: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    """False also for a process that has ended and was not waited for: in a container without an init, such ones stay."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True

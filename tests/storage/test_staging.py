@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from internvid_pipeline.storage import Root, owned_folder, remove_orphans, scratch_base
@@ -38,6 +39,19 @@ def test_orphans_of_dead_processes_go_and_all_else_stays(tmp_path: Path):
     remove_orphans(tmp_path)
     assert not gone.exists()
     assert [folder.name for folder in kept if not (folder / "file").exists()] == []
+
+
+def test_a_process_that_nobody_waited_for_is_gone(tmp_path: Path):
+    child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.read() == b""  # it has ended, or is about to
+    folder = tmp_path / f"{HERE}-{child.pid}-0123abcd"
+    folder.mkdir()
+    deadline = time.monotonic() + 30
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.01)
+    remove_orphans(tmp_path)
+    assert not folder.exists()
+    child.wait()
 
 
 def test_no_folder_no_orphans(tmp_path: Path):
