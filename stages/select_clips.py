@@ -1,73 +1,82 @@
-"""Which clips go into the data set: thresholds and percentiles over columns of the clips and scores tables, in the order given.
+"""Which clips go into the data set: named selections, each a list of rules over columns of the tables, applied in their order.
 
-InternVid's FLT subset in the form described by its authors (issue 91 of OpenGVLab/InternVideo) is three such rules: length 1 to 120 s,
-then the best 30 % by CLIP score, then a draw of 10 million (the draw is not in this stage yet).
+InternVid's FLT subset in the form described by its authors (issue 91 of OpenGVLab/InternVideo) is three rules: length 1 to 120 s, then
+the best 30 % by CLIP score, then DIV's draw; `configs/internvid.yaml` holds it and the others. Tables only, never media.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-from pydantic import Field, model_validator
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, field_validator
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, DropReason, ScoreRecord, SelectionRecord
-from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Resources, Stage
+from internvid_pipeline.records import (
+    CaptionRecord,
+    CaptionScale,
+    ClipRecord,
+    DropReason,
+    ScoreRecord,
+    SelectionRecord,
+    VideoRecord,
+    schema_of,
+)
+from internvid_pipeline.selection import KEPT, Rule, Selection, SetDatabase, decide
+from internvid_pipeline.stage import Drop, Emit, Item, Outcome, PartDrop, Resources, SetTables, Stage
+from internvid_pipeline.storage import read_parquet, write_arrow
 
-_CLIP_COLUMNS = ("duration_s", "fps", "height_px", "luma_mean", "motion", "num_frames", "width_px")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PARTITIONS_PER_FILE = 1000  # a worker reads one such file at a time: some 30 MB at InternVid's 1,000 clips a partition
+_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord)
 
-
-class Rule(Section):
-    """One condition on one column. A clip without a value for the column is dropped."""
-
-    column: str = Field(
-        description=f"A column of the clips table ({', '.join(_CLIP_COLUMNS)}) or a score by its scorer's name (alignment)."
-    )
-    minimum: float | None = Field(default=None, description="Keep values of at least this.")
-    maximum: float | None = Field(default=None, description="Keep values of at most this.")
-    top_ratio: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Keep this share of the whole set with the highest values, counted among what earlier rules keep.",
-    )
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> "Rule":
-        if self.minimum is None and self.maximum is None and self.top_ratio is None:
-            raise ValueError("a rule needs minimum, maximum or top_ratio")
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            raise ValueError(f"minimum {self.minimum} is above maximum {self.maximum}: nothing would be kept")
-        return self
+Fates = Mapping[str, tuple[int, float | None]]
 
 
 class SelectClipsConfig(Section):
-    """A selection: its name, its rules, and which caption goes with the clip."""
+    """Selections by name, and which caption goes with a clip."""
 
-    name: str = Field(
-        default="default",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
-        description="Name of the selection; its shards lie in shards/<name>/.",
-    )
-    rules: tuple[Rule, ...] = Field(
-        default=(Rule(column="duration_s", minimum=1.0, maximum=120.0),),
-        description="Conditions, in this order. Default: the length rule of InternVid-10M-FLT, 1 to 120 s (InternVideo issue 91).",
+    selections: Mapping[str, Selection] = Field(
+        default={"default": Selection(rules=(Rule(column="duration_s", minimum=1.0, maximum=120.0),))},
+        min_length=1,
+        description="Rules by the selection's name; its shards lie in shards/<name>/. Default: the length rule of InternVid-10M-FLT, 1 to "
+        "120 s (InternVideo issue 91).",
     )
     caption_scales: tuple[CaptionScale, ...] = Field(
-        default=(CaptionScale.FUSED, CaptionScale.VLM, CaptionScale.FINE, CaptionScale.COARSE),
+        default=(CaptionScale.AVS, CaptionScale.AV, CaptionScale.FUSED, CaptionScale.VLM, CaptionScale.FINE, CaptionScale.COARSE),
         min_length=1,
         description="The caption of the first of these scales that a clip has goes into the shard's .txt.",
     )
+    memory_mb: int = Field(
+        default=4000,
+        ge=200,
+        json_schema_extra={"fingerprint": False},
+        description="What the database may hold in memory while it looks at the whole set; the rest waits on local disk.",
+    )
+
+    @field_validator("selections")
+    @classmethod
+    def _names(cls, selections: Mapping[str, Selection]) -> Mapping[str, Selection]:
+        for name in selections:
+            if not re.fullmatch(_NAME, name):
+                raise ValueError(f"{name!r} cannot name a selection: letters, digits, dash and underscore, at most 64")
+        return selections
 
 
 class SelectClips(Stage[SelectClipsConfig, ClipRecord, SelectionRecord]):
-    """Looks at tables only, never at media."""
+    """One row per selection that keeps the clip. A clip that none keeps is dropped; where some do, what the others said stands among the
+    drops as a part of it."""
 
     name = "select_clips"
+    version = 2
     config_type = SelectClipsConfig
     reads = ClipRecord
-    joins = (CaptionRecord, ScoreRecord)
+    joins = (VideoRecord, CaptionRecord)
+    optional_joins = (ScoreRecord,)
     writes = SelectionRecord
+    whole_partition = True
 
     @property
     def resources(self) -> Resources:
@@ -75,71 +84,112 @@ class SelectClips(Stage[SelectClipsConfig, ClipRecord, SelectionRecord]):
 
     @property
     def needs_reduce(self) -> bool:
-        return any(rule.top_ratio is not None for rule in self.config.rules)
+        return any(selection.needs_set for selection in self.config.selections.values())
 
-    def reduce(self, items: Callable[[], Iterable[Item[ClipRecord]]]) -> dict[str, float]:
-        """The smallest value kept by each percentile rule, by the rule's position: one pass over the tables for each such rule, holding
-        8 bytes per clip that is still in."""
-        found: dict[str, float] = {}
-        for position, rule in enumerate(self.config.rules):
-            if rule.top_ratio is not None:
-                values = np.fromiter(self._surviving_values(items(), position, found), dtype=np.float64)
-                found[str(position)] = _smallest_kept(values, rule.top_ratio)
-        return found
+    def _database(self, folder: Path | None = None) -> SetDatabase:
+        columns = [column for selection in self.config.selections.values() for column in selection.columns]
+        return SetDatabase(columns, folder, self.config.memory_mb)
 
-    def _surviving_values(self, items: Iterable[Item[ClipRecord]], position: int, reduced: Mapping[str, float]) -> Iterable[float]:
-        for item in items:
-            if self._judged(item, self.config.rules[:position], reduced) is None:
-                value = _value(item, self.config.rules[position].column)
-                if value is not None:
-                    yield value
-
-    def _judged(self, item: Item[ClipRecord], rules: Sequence[Rule], reduced: Mapping[str, float]) -> Drop | None:
-        """The first rule that drops the item, None where all keep it."""
-        for position, rule in enumerate(rules):
-            value = _value(item, rule.column)
-            if value is None:
-                return Drop(DropReason.MISSING_VALUE, f"has no {rule.column}")
-            if rule.minimum is not None and value < rule.minimum:
-                return Drop(DropReason.BELOW_MINIMUM, f"{rule.column} {value:.4g} is below {rule.minimum:g}")
-            if rule.maximum is not None and value > rule.maximum:
-                return Drop(DropReason.ABOVE_MAXIMUM, f"{rule.column} {value:.4g} is above {rule.maximum:g}")
-            if rule.top_ratio is not None and value < reduced[str(position)]:
-                return Drop(
-                    DropReason.BELOW_PERCENTILE,
-                    f"{rule.column} {value:.4g} is not among the top {rule.top_ratio:.0%} (from {reduced[str(position)]:.4g})",
-                )
-        return None
+    def reduce(self, tables: SetTables, folder: Path) -> dict[str, float]:
+        """Decides the whole set on local disk and writes each clip's fate, a file for every thousand partitions."""
+        work = folder / ".work"
+        work.mkdir()
+        with self._database(work) as database:
+            for partition in tables.partitions:
+                clips, *others = (tables.table(partition, kind, database.needed(kind)) for kind in _TABLES)
+                is_member = pc.is_in(clips["clip_id"], value_set=others[1]["clip_id"].combine_chunks())
+                database.add(partition, clips.filter(is_member), *others)
+            database.build()
+            for number, fates in _by_file(decide(database, self.config.selections)):
+                write_arrow(fates, folder / _fates_file(number * _PARTITIONS_PER_FILE))
+        return {}
 
     def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[SelectionRecord]]:
-        return [self._outcome(item) for item in batch]
+        if not batch:
+            return []
+        fates = self._stored_fates(batch[0].partition) if self.needs_reduce else self._fates_of(batch)
+        found: dict[str, dict[str, tuple[int, float | None]]] = {}
+        for row in fates.to_pylist():
+            found.setdefault(row["clip_id"], {})[row["selection"]] = (row["rule"], row["value"])
+        return [self._outcome(item, found[item.record.clip_id]) for item in batch]
 
-    def _outcome(self, item: Item[ClipRecord]) -> Outcome[SelectionRecord]:
-        drop = self._judged(item, self.config.rules, self.worker.reduced)
-        if drop is not None:
-            return drop
+    def _stored_fates(self, partition: int) -> pa.Table:
+        ref = self.worker.reduced_files[_fates_file(partition)]
+        return read_parquet(self.worker.root.read_media(ref), ref.uri).filter(pc.field("partition") == partition)
+
+    def _fates_of(self, batch: Sequence[Item[ClipRecord]]) -> pa.Table:
+        """Of rules that look at one clip at a time."""
+        with self._database() as database:
+            rows: dict[type, list[Any]] = {kind: [] for kind in _TABLES}
+            for item in batch:
+                rows[ClipRecord].append(item.record)
+                for kind in _TABLES[1:]:
+                    rows[kind] += item.joined[kind]
+            clips, *others = (_columns(rows[kind], kind, database.needed(kind)) for kind in _TABLES)
+            database.add(batch[0].partition, clips, *others)
+            database.build()
+            return pa.Table.from_batches(decide(database, self.config.selections))
+
+    def _outcome(self, item: Item[ClipRecord], fates: Fates) -> Outcome[SelectionRecord]:
+        clip = item.record
         texts = {caption.scale: caption.text for caption in item.joined[CaptionRecord]}
-        for scale in self.config.caption_scales:
-            if scale in texts:
-                clip = item.record
-                row = SelectionRecord(
-                    clip_id=clip.clip_id, video_id=clip.video_id, selection=self.config.name, caption=texts[scale], caption_scale=scale
-                )
-                return Emit((row,))
-        return Drop(DropReason.MISSING_VALUE, f"has no caption of the scales {', '.join(self.config.caption_scales)}")
+        scale = next((scale for scale in self.config.caption_scales if scale in texts), None)
+        if scale is None:
+            return Drop(DropReason.MISSING_VALUE, f"has no caption of the scales {', '.join(self.config.caption_scales)}")
+        kept = [name for name, (rule, _) in fates.items() if rule == KEPT]
+        lost = [
+            PartDrop(f"{clip.clip_id}/{name}", *_reason(self.config.selections[name].rules[rule], value))
+            for name, (rule, value) in fates.items()
+            if rule != KEPT
+        ]
+        if not kept:
+            return Drop(lost[0].reason, lost[0].message, tuple(lost) if len(lost) > 1 else ())
+        rows = tuple(
+            SelectionRecord(clip_id=clip.clip_id, video_id=clip.video_id, selection=name, caption=texts[scale], caption_scale=scale)
+            for name in kept
+        )
+        return Emit(rows, tuple(lost))
 
 
-def _value(item: Item[ClipRecord], column: str) -> float | None:
-    """A column of the clip, or the score of that name: the highest where several captions of the clip were scored."""
-    if column in _CLIP_COLUMNS:
-        return float(getattr(item.record, column))
-    scores = [score.value for score in item.joined[ScoreRecord] if score.scorer == column and not math.isnan(score.value)]
-    return max(scores, default=None)
+def _fates_file(partition: int) -> str:
+    return f"fates-{partition // _PARTITIONS_PER_FILE:05d}.parquet"
 
 
-def _smallest_kept(values: np.ndarray[tuple[int], np.dtype[np.float64]], ratio: float) -> float:
-    """The value from which on the highest `ratio` of the values lie (ties are all kept); infinity for no values."""
-    if not len(values):
-        return math.inf
-    kept = max(1, math.floor(len(values) * ratio + 1e-9))
-    return float(np.partition(values, len(values) - kept)[len(values) - kept])
+def _by_file(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+    """Rows, which come in the order of partitions, cut where a new file begins."""
+    waiting: list[pa.Table] = []
+    current = 0
+    for batch in batches:
+        table = pa.Table.from_batches([batch])
+        numbers = pc.divide(table["partition"], _PARTITIONS_PER_FILE)
+        for number in pc.unique(numbers).to_pylist():
+            if waiting and number != current:
+                yield current, pa.concat_tables(waiting)
+                waiting = []
+            current = number
+            waiting.append(table.filter(pc.equal(numbers, number)))
+    if waiting:
+        yield current, pa.concat_tables(waiting)
+
+
+def _columns(records: Sequence[Any], record_type: type, names: Sequence[str]) -> pa.Table:
+    """Some columns of records."""
+    schema = pa.schema([schema_of(record_type).field(name) for name in names])
+    return pa.table({name: pa.array([getattr(record, name) for record in records], schema.field(name).type) for name in names})
+
+
+def _reason(rule: Rule, value: float | None) -> tuple[DropReason, str]:
+    """Why a rule left a clip out, in words."""
+    if rule.where is not None:
+        return DropReason.NOT_MATCHING, f"does not satisfy {rule.where}"
+    if rule.draw is not None:
+        return DropReason.NOT_DRAWN, f"is not among the {rule.words}"
+    if rule.most_per_value is not None:
+        return DropReason.OVER_QUOTA, f"there are {rule.most_per_value} others of its {rule.column}, or it has none"
+    if value is None:
+        return DropReason.MISSING_VALUE, f"has no {rule.column}"
+    if rule.top_ratio is not None:
+        return DropReason.BELOW_PERCENTILE, f"{rule.column} {value:.4g} is not among the top {rule.top_ratio:.0%}"
+    if rule.minimum is not None and value < rule.minimum:
+        return DropReason.BELOW_MINIMUM, f"{rule.column} {value:.4g} is below {rule.minimum:g}"
+    return DropReason.ABOVE_MAXIMUM, f"{rule.column} {value:.4g} is above {rule.maximum:g}"

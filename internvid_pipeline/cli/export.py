@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from internvid_pipeline.cli.export_hf import export_hf
 from internvid_pipeline.cli.options import JsonOption, RootArgument, print_json
 from internvid_pipeline.exporters.readers import READERS
 
@@ -60,5 +61,6 @@ def _command(name: str) -> Callable[..., None]:
     return export
 
 
+app.command("hf")(export_hf)
 for _name in READERS:
     app.command(_name)(_command(_name))

@@ -1,19 +1,22 @@
-"""Rules over columns, in order; percentiles over the whole set."""
+"""Rules over columns, in order; percentiles over the whole set; several selections at once."""
 
 import math
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, ScoreRecord
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, MediaRef, ScoreRecord, VideoRecord, to_table
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.stage import Drop, Emit, Item, WorkerContext
 from internvid_pipeline.storage import Root
-from tests.made_records import made_clip
+from tests.made_records import made_clip, made_video
 
 
 def clip(number: int, duration_s: float = 5.0, motion: float = 1.0) -> ClipRecord:
@@ -55,13 +58,36 @@ def item(number: int, score: float | None = 0.5, scales: tuple[str, ...] = ("coa
             ),
         )
     )
-    return Item(record=record, joined={CaptionRecord: captions, ScoreRecord: scores})
+    return Item(record=record, joined={VideoRecord: (made_video(record.video_id),), CaptionRecord: captions, ScoreRecord: scores})
 
 
-def select(items: list[Item[ClipRecord]], tmp_path: Path, **config) -> list:
+class Tables:
+    """The tables of one partition that the items came from."""
+
+    partitions = (0,)
+
+    def __init__(self, items: list[Item[ClipRecord]]) -> None:
+        self._items = items
+
+    def table(self, partition: int, record_type: type, columns: Sequence[str] | None = None) -> pa.Table:
+        assert partition == 0
+        rows = [item.record for item in self._items] if record_type is ClipRecord else []
+        rows += [row for item in self._items for row in item.joined.get(record_type, ())]
+        table = to_table(rows, record_type)
+        return table if columns is None else table.select(list(columns))
+
+
+def select(items: list[Item[ClipRecord]], tmp_path: Path, rules: list[dict] | None = None, **config) -> list:
+    if rules is not None:
+        config["selections"] = {"default": {"rules": rules}}
     stage = build_stage("select_clips", config)
-    reduced = stage.reduce(lambda: items) if stage.needs_reduce else {}
-    stage.setup(WorkerContext(root=Root(str(tmp_path)), scratch=tmp_path, resources=stage.resources, reduced=reduced))
+    root = Root(str(tmp_path))
+    files = {}
+    if stage.needs_reduce:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        stage.reduce(Tables(items), folder)
+        files = {file.name: MediaRef(uri=str(file), size_bytes=file.stat().st_size) for file in folder.glob("*.parquet")}
+    stage.setup(WorkerContext(root=root, scratch=tmp_path, resources=stage.resources, reduced_files=files))
     return stage.process(items)
 
 
@@ -120,7 +146,8 @@ def test_no_clips_at_all(tmp_path: Path):
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ({"column": "motion"}, "a rule needs minimum, maximum or top_ratio"),
+        ({"column": "motion"}, "a rule needs exactly one of where"),
+        ({"where": "motion > (select 1)"}, "uses subquery"),
         ({"column": "motion", "minimum": 2, "maximum": 1}, "nothing would be kept"),
         ({"column": "motion", "top_ratio": 0}, "greater than 0"),
         ({"column": "motion", "minimun": 1}, "did you mean 'minimum'"),
@@ -128,9 +155,35 @@ def test_no_clips_at_all(tmp_path: Path):
 )
 def test_wrong_rules(rule: dict, words: str):
     with pytest.raises(UsageError, match=words):
-        build_stage("select_clips", {"rules": [rule]})
+        build_stage("select_clips", {"selections": {"default": {"rules": [rule]}}})
 
 
 def test_an_infinite_score_has_its_place(tmp_path: Path):
     outcomes = select([item(0, score=float(np.inf)), item(1, score=0.1)], tmp_path, rules=[{"column": "alignment", "top_ratio": 0.5}])
     assert [type(outcome) for outcome in outcomes] == [Emit, Drop]
+
+
+def test_several_selections_share_one_pass(tmp_path: Path):
+    """A clip in two of three selections gives two rows, and the third's reason stands among the drops."""
+    selections = {
+        "short": {"rules": [{"where": "duration_s < 6"}]},
+        "best": {"rules": [{"column": "alignment", "top_ratio": 0.34}]},
+        "titled": {"rules": [{"where": "video_title ilike '%nothing%'"}]},
+    }
+    items = [item(0, score=0.9), item(1, score=0.5), item(2, score=0.1, duration_s=9.0)]
+    outcomes = select(items, tmp_path, selections=selections)
+    assert [row.selection for row in outcomes[0].records] == ["short", "best"]
+    assert [(part.item_id, part.reason) for part in outcomes[0].dropped_parts] == [("v0_0_0/titled", DropReason.NOT_MATCHING)]
+    assert [row.item_id for row in outcomes[1].records] == ["v1_0_1/short"]
+    assert (outcomes[2].reason, len(outcomes[2].dropped_parts)) == (DropReason.NOT_MATCHING, 3)
+
+
+def test_a_draw_and_a_quota_say_so(tmp_path: Path):
+    items = [item(n) for n in range(6)]
+    drawn = select(items, tmp_path, rules=[{"draw": {"num_clips": 2, "per_video": True}}])
+    assert sorted(type(outcome).__name__ for outcome in drawn) == ["Drop"] * 4 + ["Emit"] * 2
+    assert {outcome.message for outcome in drawn if isinstance(outcome, Drop)} == {
+        "is not among the draw of 2 clips, weight 1/(clips of its video), seed 42"
+    }
+    quota = select(items, tmp_path, rules=[{"column": "height_px", "most_per_value": 4}])
+    assert [outcome.reason for outcome in quota if isinstance(outcome, Drop)] == [DropReason.OVER_QUOTA] * 2
