@@ -24,9 +24,15 @@ class ClipRecord:
     clip_id: `<video_id>_<start_ms>_<end_ms>`, from content and not from position in a list.
     start_pts, end_pts, time_base_num, time_base_den: exact times in the source's own time base; end_pts is the time at which the
     last frame stops being shown. start_s, end_s: the same in seconds, on the container's clock (which may not start at 0).
-    fps: num_frames / duration_s. width_px, height_px: of the written clip, upright.
+    asked_start_pts, asked_end_pts: of the shot, or of its part, that was to be cut out, in the same time base; the clip is shorter only
+    where packets were to be copied and nothing else (cut_clips: mode: copy). Seconds kept of seconds in: the sum of duration_s over the
+    sum of end_s - start_s in the table of scans.
+    fps: num_frames / duration_s. num_clip_frames: in the clip's file; other than num_frames only where another frame rate was asked for.
+    width_px, height_px: of the written clip, upright.
     motion: mean absolute luma difference of neighbouring frames, 0 (still) to 255, on the small frames of the scan.
-    luma_mean: mean brightness, 0 to 255. has_audio: the written clip has an audio stream. cut_mode: `reencode` (later: `copy`, `smart`).
+    luma_mean: mean brightness, 0 to 255. has_audio: the written clip has an audio stream. cut_mode: `copy` (packets of the source, not
+    one pixel changed), `smart` (the same but for num_reencoded frames at its edges), `reencode` (all frames encoded again).
+    audio_mode: `copy`, `reencode`, or `none`. num_lost_audio_packets: of the source, those in the clip that could not be decoded.
     frames: the frames that models look at, in time order; `middle_frame` is the source number of the one nearest to the middle.
     """
 
@@ -53,6 +59,12 @@ class ClipRecord:
     middle_frame: int
     frames: tuple[FrameRef, ...]
     media: MediaRef
+    asked_start_pts: int | None = None
+    asked_end_pts: int | None = None
+    num_clip_frames: int | None = None
+    num_reencoded: int = 0
+    audio_mode: str = "none"
+    num_lost_audio_packets: int = 0
 
     @property
     def item_id(self) -> str:

@@ -14,11 +14,26 @@ class DropReason(StrEnum):
     BLACK = "black"
     STILL = "still"
     DAMAGED = "damaged"  # frames are missing or corrupt
+    NOT_COPYABLE = "not_copyable"  # no part of it can be cut out exactly without encoding
     NO_CLIPS = "no_clips"  # every part of it was dropped
     EMPTY_CAPTION = "empty_caption"
     BELOW_MINIMUM = "below_minimum"
     ABOVE_MAXIMUM = "above_maximum"
     BELOW_PERCENTILE = "below_percentile"
+    EXCLUDED = "excluded"  # its id stands in a file of ids to leave out
+    RESOLUTION = "resolution"  # no version of the size asked for
+    LANGUAGE = "language"
+    COUNTRY = "country"
+    LICENCE = "licence"
+    UPLOAD_DATE = "upload_date"
+    AGE_LIMIT = "age_limit"
+    LIVE = "live"  # a live stream, or announced and not yet there
+    NO_RESULTS = "no_results"  # a search that found nothing, an empty channel
+    SUBTITLES = "subtitles"  # one subtitle of a video could not be had
+    SPAN_OUTSIDE = "span_outside"  # a listed span lies beyond the end of the video
+    NOT_MATCHING = "not_matching"  # a condition is false
+    NOT_DRAWN = "not_drawn"  # a random draw took others
+    OVER_QUOTA = "over_quota"  # there are enough of its language, category, …
     MISSING_VALUE = "missing_value"  # a rule looks at a value that this item does not have
 
 

@@ -17,8 +17,8 @@ class SelectionRecord:
 
     @property
     def item_id(self) -> str:
-        """Name of this row in drops, failures and messages."""
-        return self.clip_id
+        """Name of this row in drops, failures and messages: a clip may be in several selections."""
+        return f"{self.clip_id}/{self.selection}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,5 +35,5 @@ class SampleRecord:
 
     @property
     def item_id(self) -> str:
-        """Name of this row in drops, failures and messages."""
-        return self.clip_id
+        """Name of this row in drops, failures and messages: a clip may be in several selections."""
+        return f"{self.clip_id}/{self.selection}"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from internvid_pipeline.records.clip_request import ClipRequest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRecord:
@@ -11,6 +13,10 @@ class SourceRecord:
     sha256: of the file's bytes, only where another input has the same size (it decides whether they are duplicates).
     duplicate_of: uri of the earlier input with the same bytes.
     metadata_json: further columns of the list file (title, language, …) as a JSON object.
+    extractor, external_id: identity on its site (`youtube`, `dQw4w9WgXcQ`), None where it is not known before asking.
+    queries: everything that found it: words searched for, channels, playlists.
+    clip_requests: the spans that a published list wants of it; empty: clips are found by the detector.
+    attempt: 1, and one more each time that `retry` takes a failed input again.
     """
 
     source_id: str
@@ -19,6 +25,11 @@ class SourceRecord:
     sha256: str | None = None
     duplicate_of: str | None = None
     metadata_json: str = "{}"
+    extractor: str | None = None
+    external_id: str | None = None
+    queries: tuple[str, ...] = ()
+    clip_requests: tuple[ClipRequest, ...] = ()
+    attempt: int = 1
 
     @property
     def item_id(self) -> str:

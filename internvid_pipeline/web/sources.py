@@ -1,0 +1,136 @@
+"""From `source:` in the config to inputs of the web: ids, addresses, published lists; and to what is asked for more of them."""
+
+import json
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from internvid_pipeline.config import SourceConfig
+from internvid_pipeline.errors import UsageError
+from internvid_pipeline.records import DropReason, DropRecord, SourceRecord
+from internvid_pipeline.web.id_set import IdSet, read_ids
+from internvid_pipeline.web.list_inputs import ClipList, ListOptions, source_id
+
+_LIST_SUFFIXES = (".jsonl", ".csv")
+
+
+def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
+    """Inputs of a published list, of ids and of addresses, in this order; None where the config names none of them. Each address once.
+    Raises UsageError."""
+    parts: list[Iterable[SourceRecord]] = []
+    if (listed := _clip_list(source)) is not None:
+        parts.append(listed.sources())
+    if source.ids:
+        parts.append(_of_id(source, text) for text in _entries(source.ids, "ids"))
+    if source.urls:
+        parts.append(_of_url(text) for text in _entries(source.urls, "urls"))
+    return _each_once(parts) if parts else None
+
+
+def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
+    """What `collect_videos` is to ask: one record per query, channel or playlist. Raises UsageError."""
+    found = [_of_query(source, words, language) for words, language in _queries(source.queries)]
+    for address in _entries(source.channels, "channels") if source.channels else ():
+        found.append(SourceRecord(source_id=source_id(address), uri=_checked_url(address), queries=(address,)))
+    return list({record.uri: record for record in found}.values())
+
+
+def excluded(records: Iterable[SourceRecord], ids: IdSet) -> Iterator[SourceRecord | DropRecord]:
+    """The same records, those whose id stands in `ids` as drops."""
+    for record in records:
+        if record.external_id is not None and ids.holds(record.extractor, record.external_id):
+            message = f"{record.external_id} stands in a file of source.exclude_ids"
+            yield DropRecord(stage="collect_videos", item_id=record.uri, part_of=None, reason=DropReason.EXCLUDED, message=message)
+        else:
+            yield record
+
+
+def _clip_list(source: SourceConfig) -> ClipList | None:
+    path = Path(source.path.removeprefix("file://")).expanduser() if source.path and "://" not in source.path else None
+    if path is None or path.suffix not in _LIST_SUFFIXES or not path.is_file():
+        return None
+    options = ListOptions(id_url=source.id_url, extractor=source.id_extractor, base=source.list_base, list_name=source.list_name)
+    return ClipList.opened(path, options)
+
+
+def _each_once(parts: Sequence[Iterable[SourceRecord]]) -> Iterator[SourceRecord]:
+    if len(parts) == 1:  # a list holds each of its videos once by itself
+        seen: set[bytes] | None = None
+    else:
+        seen = set()
+    for part in parts:
+        for record in part:
+            if seen is not None:
+                key = bytes.fromhex(record.source_id)
+                if key in seen:
+                    continue
+                seen.add(key)
+            yield record
+
+
+def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
+    """Entries of the config, or of the file that it names."""
+    if not isinstance(given, str):
+        yield from given
+        return
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
+    if name == "ids" or path.suffix in (".csv", ".jsonl"):
+        yield from read_ids([path])
+        return
+    yield from (line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n") if _says(line))
+
+
+def _says(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _of_id(source: SourceConfig, text: str) -> SourceRecord:
+    uri = source.id_url.replace("{id}", urllib.parse.quote(text, safe="-_.~"))
+    return SourceRecord(source_id=source_id(uri), uri=uri, extractor=source.id_extractor, external_id=text)
+
+
+def _checked_url(text: str) -> str:
+    if "://" not in text:
+        raise UsageError(f"source: {text[:100]!r} is no address; it begins with https:// or another protocol")
+    return text
+
+
+def _of_url(text: str) -> SourceRecord:
+    return SourceRecord(source_id=source_id(text), uri=_checked_url(text))
+
+
+def _of_query(source: SourceConfig, words: str, language: str) -> SourceRecord:
+    uri = f"{source.search}{source.per_query}:{words}"
+    listed = json.dumps({"query_language": language}) if language else "{}"
+    return SourceRecord(source_id=source_id(uri), uri=uri, queries=(words,), metadata_json=listed)
+
+
+def _queries(given: str | Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Words and their language, where the file says it."""
+    if not isinstance(given, str) or not given.endswith(".jsonl"):
+        yield from ((words, "") for words in (_entries(given, "queries") if given else ()))
+        return
+    try:
+        lines = Path(given).expanduser().read_text(encoding="utf-8-sig").split("\n")
+        rows = [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"source.queries: {given} cannot be read: {error}") from error
+    for number, row in enumerate(rows, 1):
+        words = _words_of(row)
+        if not words:
+            raise UsageError(f"source.queries: {given} line {number} has no `query`")
+        yield from words
+
+
+def _words_of(row: object) -> list[tuple[str, str]]:
+    if isinstance(row, str):
+        return [(row, "")]
+    if not isinstance(row, dict):
+        return []
+    if isinstance(row.get("query"), str):
+        return [(row["query"], str(row.get("language") or ""))]
+    # InternVid's released file: the English phrase is called an id, its Chinese translation the word searched for.
+    pairs = ((row.get("search_word_id"), "en"), (row.get("search_word"), "zh"))
+    return [(words, language) for words, language in pairs if isinstance(words, str) and words.strip()]
