@@ -5,9 +5,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# PySceneDetect's own effective width (scene_manager.DEFAULT_MIN_WIDTH, 0.7.2), applied to the longer side as it does.
-DETECTION_SIDE_PX = 256
-
 
 class ShotDetector(Protocol):
     """Given every frame of a video, in order and once."""

@@ -1,0 +1,215 @@
+"""Is there a gradual transition between frames a and b? Numbers that tell transitions from single takes.
+
+A transition leads between frames that are unrelated, however they are shifted or lit; things are calm on both sides; and what is seen in
+between is made of both ends. A camera's motion explains its own changes; what passes before the lens leaves the first view behind it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from internvid_pipeline.media.detectors import change, grid
+from internvid_pipeline.media.detectors.grid import NUM_LUMA, Floats
+
+COARSE = (
+    "difference",
+    "luma",
+    "shape",
+    "chroma",
+    "unlike",
+    "share",
+    "calm_before",
+    "calm_after",
+    "moved",
+    "camera",
+    "light",
+    "travel",
+    "width",
+)
+FINE = (
+    "matched", "returns", "path", "steps", "outside", "back", "mixed", "dip", "rises", "early", "late", "peak",
+    "calmer_before", "calmer_after",
+)  # fmt: skip
+MIN_DIFFERENCE = 8.0  # mean absolute difference of a window's ends; with less, nobody would see a new shot
+MIN_COARSE = 0.04
+_MIN_UNLIKENESS = 0.15  # 99.8 % of the transitions of our made corpus lie above
+PLAIN = 10.0  # standard deviation of luma
+_MIN_SIDE = 2  # frames
+_SAMPLES = 7  # frames looked at inside a window
+_TOLERANCE = 4.0
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stretch of a video. frames: [n, 864]. changes: [n, 8], from the frame before. quantiles: [n, 40]."""
+
+    frames: Floats
+    changes: Floats
+    quantiles: Floats
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def side_of(width: int) -> int:
+    """Frames beside a window that should be calm."""
+    return max(2, width // 2)
+
+
+def possible(track: Track, starts: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
+    """bool [n]: what no weights need to decide. The ends differ, and by more than light. At the very start and end of a video nothing shows
+    that it was calm there: then only a fade from or to a plain picture counts, for nobody begins a video in the middle of a dissolve."""
+    ends = starts + width
+    a, b = track.frames[starts], track.frames[ends]
+    differs = (np.abs(a - b).mean(axis=1) >= MIN_DIFFERENCE) & (grid.unlikeness(a, b) >= _MIN_UNLIKENESS)
+    begins = (starts >= _MIN_SIDE) | (a[:, :NUM_LUMA].std(axis=1) < PLAIN)
+    stops = (ends + _MIN_SIDE < len(track)) | (b[:, :NUM_LUMA].std(axis=1) < PLAIN)
+    return np.asarray(differs & begins & stops, np.bool_)
+
+
+def coarse(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+    """float32 [n, 13]: what is cheap to tell of the windows (start, start + width)."""
+    ends = starts + width
+    a, b = track.frames[starts], track.frames[ends]
+    difference = np.abs(a - b)
+    luma, shape, chroma = grid.colour_distances(track.quantiles[starts], track.quantiles[ends])
+    inside, before, after = _sums(track, starts, width)
+    total = inside + 1e-3
+    activity = inside[:, change.LUMA] / width + 0.5
+    blocks = difference[:, :NUM_LUMA].reshape(len(starts), grid.ROWS // 3, 3, grid.COLUMNS // 4, 4).mean(axis=(2, 4))
+    columns = [
+        _log(difference.mean(axis=1)),
+        _log(luma),
+        _log(shape),
+        _log(chroma),
+        _log(grid.unlikeness(a, b)),
+        (blocks > 12).mean(axis=(1, 2)),
+        _log(before[:, change.LUMA] / activity),
+        _log(after[:, change.LUMA] / activity),
+        _log(total[:, change.MOVED] / total[:, change.LUMA]),
+        _log(total[:, change.CAMERA] / total[:, change.ENERGY]),
+        _log(total[:, change.LIGHT] / total[:, change.ENERGY]),
+        _log(np.hypot(inside[:, change.RIGHT], inside[:, change.DOWN])),
+        np.full(len(starts), np.log(width)),
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def fine(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+    """float32 [n, 14]: what takes longer."""
+    ends = starts + width
+    a, b = track.frames[starts], track.frames[ends]
+    distance = np.maximum(np.abs(a - b).mean(axis=1), 0.1)
+    inner = starts[:, None] + np.unique(np.round(np.linspace(0, width, _SAMPLES + 2)).astype(np.int64))
+    frames = track.frames[inner]
+    steps = np.diff(frames, axis=1)
+    path = np.abs(steps).mean(axis=2).sum(axis=1) / distance
+    back = np.maximum(0, -steps * np.sign(b - a)[:, None] - 3).mean(axis=2).sum(axis=1) / distance
+    weights = _weights(frames[:, 1:-1], a, b)
+    half_a, half_b = grid.halved(a), grid.halved(b)
+    matched = (grid.FAR.residual(half_a, half_b) + grid.FAR.residual(half_b, half_a)) / (2 * grid.HALVED_SPREAD)
+    inside, before, after = _sums(track, starts, width)
+    moved = inside[:, change.MOVED] / width + 0.5
+    peak = np.array([track.changes[start + 1 : start + width + 1, change.LUMA].max() for start in starts])
+    mixed, dip = _mixed(frames[:, 1:-1, :NUM_LUMA], a[:, :NUM_LUMA], b[:, :NUM_LUMA])
+    columns = [
+        _log(matched),
+        _log(_returns(track, starts, width)),
+        _log(path),
+        _log(_step_unlikeness(track, starts, width)),
+        _log(_outside(frames[:, 1:-1, :NUM_LUMA], a[:, :NUM_LUMA], b[:, :NUM_LUMA])),
+        _log(back),
+        _log(mixed),
+        _log(dip),
+        _rises(weights),
+        np.clip(weights[:, 0], -2, 2),
+        np.clip(weights[:, -1], -2, 2),
+        _log(peak / (inside[:, change.LUMA] + 1)),
+        _log(before[:, change.MOVED] / moved),
+        _log(after[:, change.MOVED] / moved),
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def extent(track: Track, start: int, width: int) -> tuple[int, int, int]:
+    """First frame of the transition, frame where it is half done, and first frame after it."""
+    a, b = track.frames[start], track.frames[start + width]
+    weights = _weights(track.frames[None, start : start + width + 1], a[None], b[None])[0]
+    weights = np.convolve(np.pad(weights, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    middle = int(np.argmax(weights >= 0.5))
+    first = int(np.flatnonzero(weights[: middle + 1] <= 0.1)[-1]) + 1 if (weights[: middle + 1] <= 0.1).any() else 0
+    done = np.flatnonzero(weights[middle:] >= 0.9)
+    end = middle + int(done[0]) if len(done) else width
+    return start + min(first, middle), start + middle, start + max(end, middle + 1)
+
+
+def _sums(track: Track, starts: NDArray[np.int64], width: int) -> tuple[Floats, Floats, Floats]:
+    """Changes summed over the windows, and their means over what lies before and after: [n, 8] each; zero where nothing does."""
+    total = np.concatenate([np.zeros((1, change.NUM_CHANGES)), track.changes.astype(np.float64).cumsum(axis=0)])
+    ends, side, last = starts + width, side_of(width), len(track)
+    inside = total[ends + 1] - total[starts + 1]
+    low, high = np.maximum(starts - side + 1, 0), np.minimum(ends + 1 + side, last)
+    before = (total[starts + 1] - total[low]) / np.maximum(starts + 1 - low, 1)[:, None]
+    after = (total[high] - total[ends + 1]) / np.maximum(high - ends - 1, 1)[:, None]
+    return inside.astype(np.float32), before.astype(np.float32), after.astype(np.float32)
+
+
+def _weights(frames: Floats, a: Floats, b: Floats) -> Floats:
+    """How far each of the frames [n, m, 864] lies on the way from a to b, both [n, 864]."""
+    way = b - a
+    length = np.maximum(np.einsum("nk,nk->n", way, way), 1.0)
+    return np.asarray(np.einsum("nmk,nk->nm", frames - a[:, None], way) / length[:, None], np.float32)
+
+
+def _rises(weights: Floats) -> Floats:
+    """Correlation of the weights [n, m] with time."""
+    time = np.arange(weights.shape[1]) - (weights.shape[1] - 1) / 2
+    centred = weights - weights.mean(axis=1, keepdims=True)
+    spread = np.sqrt((centred**2).sum(axis=1) * (time**2).sum())
+    return np.asarray(np.where(spread > 1e-6, (centred * time).sum(axis=1) / np.maximum(spread, 1e-6), 0.0), np.float32)
+
+
+def _mixed(frames: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """The part of the structure of `frames` [n, m, 576] that no mixture of both ends (each faded by its own weight) gives; and the least
+    contrast among them against that of the ends: fades through black or white dip."""
+    ends = np.stack([a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)], axis=1)
+    inner = frames - frames.mean(axis=2, keepdims=True)
+    gram = np.matmul(ends, ends.transpose(0, 2, 1)) + 50.0 * np.eye(2, dtype=np.float32)
+    factors = np.clip(np.linalg.solve(gram, np.matmul(ends, inner.transpose(0, 2, 1))), 0.0, 1.2)
+    rest = np.abs(inner - np.matmul(factors.transpose(0, 2, 1), ends)).mean(axis=(1, 2))
+    contrast = ends.std(axis=2).min(axis=1) + 3.0
+    return rest / (np.abs(ends).mean(axis=(1, 2)) + 2.0), inner.std(axis=2).min(axis=1) / contrast
+
+
+def _outside(frames: Floats, a: Floats, b: Floats) -> Floats:
+    """How far luma leaves the range between both ends (or their neighbours), against their difference."""
+    box = np.ones((3, 3), np.uint8)
+    low = np.stack([cv2.erode(one.reshape(grid.ROWS, grid.COLUMNS), box).ravel() for one in np.minimum(a, b)])[:, None] - _TOLERANCE
+    high = np.stack([cv2.dilate(one.reshape(grid.ROWS, grid.COLUMNS), box).ravel() for one in np.maximum(a, b)])[:, None] + _TOLERANCE
+    excess = np.maximum(frames - high, 0) + np.maximum(low - frames, 0)
+    return np.asarray(excess.mean(axis=(1, 2)) / np.maximum(np.abs(a - b).mean(axis=1), 0.1), np.float32)
+
+
+def _returns(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+    """Least unlikeness of the first end to what comes after the window, and of the second to what was before it."""
+    a, b = track.frames[starts], track.frames[starts + width]
+    least = np.ones(len(starts), np.float32)
+    for halves in (1, 2, 3, 4):
+        later, earlier = starts + width + halves * width // 2, starts - halves * width // 2
+        for end, others in ((a, later), (b, earlier)):
+            there = (others >= 0) & (others < len(track))
+            least[there] = np.minimum(least[there], grid.unlikeness(end[there], track.frames[others[there]]))
+    return least
+
+
+def _step_unlikeness(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+    marks = starts[:, None] + np.round(np.linspace(0, width, 6)).astype(np.int64)
+    pairs = grid.unlikeness(track.frames[marks[:, :-1].ravel()], track.frames[marks[:, 1:].ravel()])
+    return np.asarray(pairs.reshape(len(starts), 5).mean(axis=1), np.float32)
+
+
+def _log(values: NDArray[Any]) -> Floats:
+    return np.asarray(np.log(np.maximum(values, 0.0) + 0.03), np.float32)
