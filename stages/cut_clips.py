@@ -1,8 +1,8 @@
-"""From a video to clips: shots by PySceneDetect's ContentDetector at 27, as InternVid did (arXiv:2307.06942, section 3.1), each written
-exactly, with the frames that models will look at.
+"""From a scanned video to clips: each shot that is kept is cut out exactly, by copying packets where that is exact.
 
-Ours differs: the paper drops still and extremely dynamic clips without saying how; here motion is measured and stored, and later
-stages decide.
+InternVid cut at the boundaries of PySceneDetect at 27 (arXiv:2307.06942, section 3.1): `detector: content` here. Ours differs: the default
+detector also finds gradual transitions; and the paper drops still and extremely dynamic clips without saying how: here motion is measured
+and stored, and later stages decide, unless `min_motion` is set.
 """
 
 from collections.abc import Sequence
@@ -14,40 +14,50 @@ from pydantic import Field
 from internvid_pipeline.config import Section
 from internvid_pipeline.errors import UnreadableMedia
 from internvid_pipeline.media.clip_file import EncoderSettings
-from internvid_pipeline.media.clips import ClipSettings, ClipSpan, WrittenClip, write_clips
+from internvid_pipeline.media.clips import ClipPlanner, ClipSettings, ClipSpan, WrittenClip, write_clips
 from internvid_pipeline.media.container import prepare_worker
-from internvid_pipeline.media.detectors import ContentDetector
-from internvid_pipeline.media.frames import KeptFrame, choose_frames
-from internvid_pipeline.media.limits import MediaLimits
-from internvid_pipeline.media.scan import Shot, VideoScan, scan_video
-from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, VideoRecord
+from internvid_pipeline.media.detectors import boundaries
+from internvid_pipeline.media.frames import FrameChoice, choose_frames
+from internvid_pipeline.media.lengths import clips_of_shot
+from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
+from internvid_pipeline.media.scan_file import read_scan
+from internvid_pipeline.media.video_scan import Shot, VideoScan
+from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, PartDrop, Resources, Stage, WorkerContext
 
-_START_S, _PER_SECOND, _FULL_HD_PX = 120.0, 30.0, 1920 * 1080
-_BYTES_PER_SECOND = 50_000  # 0.4 Mbit/s: where the container does not state its length, its size bounds it
+_PER_SECOND_S = 20.0  # for a second of Full HD; encoding all of it takes about 2 on one core
+_AacRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
 
 
-class FramesConfig(Section):
-    """The frames of a clip that models look at, kept as JPEG."""
+class ClipFramesConfig(Section):
+    """Frames that are decoded for a clip in which the scan kept too few, as after a change of the threshold."""
 
-    per_second: float = Field(default=1.0, gt=0, le=60, description="Frames kept per second of clip; 1 says InternVideo issue 142.")
-    minimum: int = Field(default=8, ge=1, le=256, description="Never fewer than this, if the clip has so many; 8 as in VideoChat-Text.")
+    minimum: int = Field(default=8, ge=1, le=256, description="Fewer than this, and frames are added; 8 as in VideoChat-Text.")
+    per_second: float = Field(default=1.0, gt=0, le=60, description="Then as many per second of clip; 1 says InternVideo issue 142.")
     max_side_px: int = Field(default=384, ge=64, le=4096, description="Longer side; 384 as Tag2Text, InternVid's frame model, looks at.")
-    jpeg_quality: int = Field(default=90, ge=30, le=95, description="Pillow's scale; 90 is our choice.")
+    jpeg_quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale; 90 is our choice.")
 
 
 class CutClipsConfig(Section):
-    """How a video is cut, which shots are left out, and how clips are encoded."""
+    """Where a video is cut, which shots are left out, and how clips are written."""
 
-    threshold: float = Field(default=27.0, gt=0, le=255, description="Of ContentDetector, 0 to 255; 27 as InternVid, section 3.1.")
-    min_scene_frames: int = Field(
-        default=15, ge=1, le=100_000, description="Cuts closer than this are merged; 15 is PySceneDetect's default."
+    detector: Literal["transition", "content", "adaptive", "transnetv2"] = Field(
+        default="transition", description="Whose boundaries; scan_videos must have run it. `content` is InternVid's."
+    )
+    threshold: float | None = Field(
+        default=None, gt=0, description="Of the detector; default: its own (content: 27 as InternVid, section 3.1)."
+    )
+    min_scene_frames: int | None = Field(
+        default=None, ge=0, le=100_000, description="Boundaries closer than this are merged; default: the detector's own."
     )
     min_clip_s: float = Field(
         default=0.0, ge=0, description="Shorter shots are dropped; default: none (InternVid-10M-FLT: below 1 s, InternVideo issue 91)."
     )
     max_clip_s: float | None = Field(
-        default=None, gt=0, description="Longer shots are dropped; default: none (InternVid-10M-FLT: above 120 s, InternVideo issue 91)."
+        default=None, gt=0, description="Longer shots: see long_shots; default: none (InternVid-10M-FLT: 120, issue 91; InternVid2: 30)."
+    )
+    long_shots: Literal["drop", "keep", "split", "random_segment"] = Field(
+        default="drop", description="What becomes of shots longer than max_clip_s; random_segment, of that length, as InternVid2."
     )
     black_max_luma: float = Field(
         default=12.0,
@@ -55,31 +65,46 @@ class CutClipsConfig(Section):
         le=255,
         description="A shot in which no frame's mean brightness is above this is black; 12 as PySceneDetect's ThresholdDetector.",
     )
+    min_motion: float = Field(
+        default=0.0,
+        ge=0,
+        le=255,
+        description="A shot with less motion is dropped as still; default: none. Above 0 leaves out frozen shots.",
+    )
     max_damaged_frames: int = Field(default=0, ge=0, description="A shot with more damaged frames than this is dropped.")
-    crf: int = Field(default=18, ge=0, le=51, description="Quality of H.264, lower is better; 18 is near lossless to the eye.")
-    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = Field(
-        default="veryfast", description="x264's trade of CPU time against size; veryfast as PySceneDetect's split-video."
+    mode: Literal["auto", "reencode", "copy"] = Field(
+        default="auto",
+        description="auto: packets are copied where that is exact, frames at the edges (or all) encoded where not; copy: never encodes, "
+        "clips may begin later and end earlier than their shots.",
+    )
+    crf: int = Field(default=23, ge=0, le=51, description="Quality of what is encoded, lower is better; 23 is x264's default.")
+    preset: Literal["quick", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = Field(
+        default="quick", description="x264's trade of CPU time against size; quick: see benchmarks/README.md, what clips cost."
     )
     max_side_px: int | None = Field(
         default=None, ge=64, le=16384, description="Longer side of the clips, never enlarged; default: as the source."
     )
+    fps: float | None = Field(default=None, gt=0, le=240, description="Frames per second of the clips; default: as the source.")
     audio_kbps: int = Field(default=64, ge=16, le=256, description="Kilobits per second of AAC for each of at most two channels.")
-    frames: FramesConfig = Field(default_factory=FramesConfig, description="The frames that models look at.")
+    audio_rate_hz: _AacRate | None = Field(default=None, description="Sample rate of the sound; default: as the source, at most 48000.")
+    frames: ClipFramesConfig = Field(default_factory=ClipFramesConfig, description="Frames for clips that have too few.")
     limits: MediaLimits = Field(default_factory=MediaLimits, description="Files that show more are failures.")
 
     @property
     def clip_settings(self) -> ClipSettings:
         """The part that `media.clips` needs."""
-        encoder = EncoderSettings(crf=self.crf, preset=self.preset, audio_bit_rate=self.audio_kbps * 1000)
-        return ClipSettings(encoder, self.max_side_px, self.frames.max_side_px, self.frames.jpeg_quality)
+        encoder = EncoderSettings(self.crf, self.preset, self.audio_kbps * 1000, self.audio_rate_hz)
+        return ClipSettings(encoder, self.mode, self.max_side_px, self.fps, self.frames.max_side_px, self.frames.jpeg_quality)
 
 
 class CutClips(Stage[CutClipsConfig, VideoRecord, ClipRecord]):
-    """One row per shot that is kept."""
+    """One row per clip that is kept."""
 
     name = "cut_clips"
+    version = 2
     config_type = CutClipsConfig
     reads = VideoRecord
+    joins = (ScanRecord,)
     writes = ClipRecord
 
     @property
@@ -88,63 +113,162 @@ class CutClips(Stage[CutClipsConfig, VideoRecord, ClipRecord]):
         return Resources(cpus=1, memory_mb=2000, batch_size=1, load_threads=1)
 
     def deadline_s(self, record: VideoRecord) -> float:
-        """Generous: 30 s of work for each second of Full HD, of which decoding and encoding take about 3 on one core."""
-        duration_s = record.duration_s or (record.media.size_bytes or 0) / _BYTES_PER_SECOND
-        return _START_S + _PER_SECOND * duration_s * max(1.0, record.width_px * record.height_px / _FULL_HD_PX)
+        """Generous: 20 s of work for each second of Full HD."""
+        size_bytes, limits = record.media.size_bytes, self.config.limits
+        return work_deadline_s(limits, _PER_SECOND_S, record.duration_s, size_bytes, record.width_px, record.height_px)
 
     def setup(self, worker: WorkerContext) -> None:
         super().setup(worker)
         prepare_worker()
-        self._worker = worker
 
     def process(self, batch: Sequence[Item[VideoRecord]]) -> list[Outcome[ClipRecord]]:
-        return [self._cut(item.record) for item in batch]
+        return [self._cut(item.record, item.joined[ScanRecord][0]) for item in batch]
 
-    def _cut(self, video: VideoRecord) -> Outcome[ClipRecord]:
-        path = self._worker.root.local_file(video.media, self._worker.scratch)
+    def _cut(self, video: VideoRecord, scanned: ScanRecord) -> Outcome[ClipRecord]:
+        scan = read_scan(self.worker.root.read_media(scanned.scan))
+        path = self.worker.root.local_file(video.media, self.worker.scratch)
         try:
             _check_unchanged(video, path)
-            detector = ContentDetector(self.config.threshold, self.config.min_scene_frames)
-            scan = scan_video(path, detector, self.config.limits)
-            shots = {_clip_id(video, scan, shot): shot for shot in scan.shots()}
-            parts = [part for clip_id, shot in shots.items() if (part := self._judge(clip_id, shot, scan)) is not None]
-            dropped = {part.item_id for part in parts}
-            kept = {clip_id: shot for clip_id, shot in shots.items() if clip_id not in dropped}
-            if not kept:
-                return _drop_all(parts)
-            return Emit(self._write(video, path, scan, kept), tuple(parts))
+            return _Cutting(self.config, video, scanned, scan, path, self.worker.scratch).outcome()
         finally:
-            if self._worker.scratch in path.parents:  # a copy of a remote file
+            if self.worker.scratch in path.parents:  # a copy of a remote file
                 path.unlink(missing_ok=True)
 
-    def _judge(self, clip_id: str, shot: Shot, scan: VideoScan) -> PartDrop | None:
-        """Why a shot is left out, None where it is kept."""
-        config, duration_s = self.config, _end_s(scan, shot) - _start_s(scan, shot)
-        if shot.num_damaged > config.max_damaged_frames:
-            return PartDrop(clip_id, DropReason.DAMAGED, _damage(shot, scan, config.max_damaged_frames))
-        if shot.luma_max <= config.black_max_luma:
-            level, limit = f"{shot.luma_max:.1f}", f"{config.black_max_luma:g}"
-            return PartDrop(clip_id, DropReason.BLACK, f"its brightest frame has {level} of 255, black is up to {limit} (black_max_luma)")
-        if duration_s < config.min_clip_s:
-            return PartDrop(clip_id, DropReason.TOO_SHORT, f"lasts {duration_s:.3f} s, less than {config.min_clip_s:g} (min_clip_s)")
-        if config.max_clip_s is not None and duration_s > config.max_clip_s:
-            return PartDrop(clip_id, DropReason.TOO_LONG, f"lasts {duration_s:.3f} s, more than {config.max_clip_s:g} (max_clip_s)")
-        return None
 
-    def _write(self, video: VideoRecord, path: Path, scan: VideoScan, shots: dict[str, Shot]) -> tuple[ClipRecord, ...]:
-        frames, scratch = self.config.frames, self._worker.scratch
-        spans = []
-        for clip_id, shot in shots.items():
-            choice = choose_frames(scan.times, shot.start_frame, shot.end_frame, frames.per_second, frames.minimum)
-            spans.append(ClipSpan(shot.start_frame, shot.end_frame, clip_id, choice))
+class _Cutting:
+    """One video."""
+
+    def __init__(self, config: CutClipsConfig, video: VideoRecord, scanned: ScanRecord, scan: VideoScan, path: Path, scratch: Path) -> None:
+        self._config, self._video, self._scanned, self._scan = config, video, scanned, scan
+        self._path, self._scratch = path, scratch
+        self._dropped: list[PartDrop] = []
+
+    def outcome(self) -> Outcome[ClipRecord]:
+        config, scan = self._config, self._scan
+        found = boundaries(config.detector, scan.scores, scan.times, threshold=config.threshold, min_scene_frames=config.min_scene_frames)
+        shots = [shot for shot in scan.shots(found) if self._judge(shot)]
+        pieces = [(shot, piece) for shot in shots for piece in self._pieces(shot)]
+        planner = ClipPlanner(self._path, scan, config.clip_settings, config.limits) if pieces else None
+        clips: dict[str, tuple[Shot, tuple[int, int]]] = {}
+        spans: list[ClipSpan] = []
+        for shot, piece in pieces:
+            assert planner is not None
+            got = self._got(planner, piece)
+            if got is not None:
+                clip_id = self._id(*got)
+                clips[clip_id] = scan.shot(*got) if got != (shot.start_frame, shot.end_frame) else shot, piece
+                spans.append(ClipSpan(*piece, clip_id, self._to_decode(*got)))
+        self._dropped.sort(key=lambda part: part.item_id)  # by time
+        if not spans:
+            return _drop_all(self._dropped)
         try:
-            written = write_clips(path, scan, spans, scratch, self.config.clip_settings, self.config.limits)
-            return tuple(_clip_record(video, scan, shots[clip.span.stem], clip) for clip in written)
+            written = write_clips(self._path, scan, spans, self._scratch, config.clip_settings, config.limits, planner)
+            return Emit(tuple(self._record(clip, *clips[clip.span.stem]) for clip in written), tuple(self._dropped))
         except BaseException:
-            for leftover in scratch.glob(f"{video.video_id}_*"):  # of a video that fails, nothing is stored
+            for leftover in self._scratch.glob(f"{self._video.video_id}_*"):  # of a video that fails, nothing is stored
                 if leftover.is_file():
                     leftover.unlink(missing_ok=True)
             raise
+
+    def _judge(self, shot: Shot) -> bool:
+        """False where the shot is left out, and why is noted."""
+        config, span = self._config, (shot.start_frame, shot.end_frame)
+        if shot.num_damaged > config.max_damaged_frames:
+            return self._drop(span, DropReason.DAMAGED, _damage(shot, self._scan, config.max_damaged_frames))
+        if shot.luma_max <= config.black_max_luma:
+            level, limit = f"{shot.luma_max:.1f}", f"{config.black_max_luma:g}"
+            return self._drop(span, DropReason.BLACK, f"its brightest frame has {level} of 255, black is up to {limit} (black_max_luma)")
+        if shot.motion < config.min_motion:
+            return self._drop(
+                span, DropReason.STILL, f"its motion is {shot.motion:.3f} of 255, less than {config.min_motion:g} (min_motion)"
+            )
+        return self._long_enough(span)
+
+    def _long_enough(self, span: tuple[int, int]) -> bool:
+        duration_s = self._end_s(span[1]) - self._start_s(span[0])
+        least = self._config.min_clip_s
+        return duration_s >= least or self._drop(span, DropReason.TOO_SHORT, f"lasts {duration_s:.3f} s, less than {least:g} (min_clip_s)")
+
+    def _pieces(self, shot: Shot) -> list[tuple[int, int]]:
+        config, span = self._config, (shot.start_frame, shot.end_frame)
+        pieces = clips_of_shot(self._scan.times, *span, config.max_clip_s, config.long_shots, self._video.video_id)
+        if not pieces:
+            duration_s = self._end_s(span[1]) - self._start_s(span[0])
+            self._drop(span, DropReason.TOO_LONG, f"lasts {duration_s:.3f} s, more than {config.max_clip_s:g} (max_clip_s)")
+        return pieces
+
+    def _got(self, planner: ClipPlanner, piece: tuple[int, int]) -> tuple[int, int] | None:
+        """The frames that the clip of a piece will have; None where it is left out, and why is noted."""
+        plan = planner.plan(*piece)
+        if plan is None:
+            self._drop(piece, DropReason.NOT_COPYABLE, "no decoder can start inside it, or its codec is not copied (mode: copy)")
+            return None
+        got = plan.start_frame, plan.end_frame
+        return got if got == piece or self._long_enough(got) else None
+
+    def _drop(self, span: tuple[int, int], reason: DropReason, message: str) -> bool:
+        self._dropped.append(PartDrop(self._id(*span), reason, message))
+        return False
+
+    def _kept(self, start: int, end: int) -> list[FrameRef]:
+        return [frame for frame in self._scanned.frames if start <= frame.frame < end]
+
+    def _to_decode(self, start: int, end: int) -> FrameChoice | None:
+        """Frames to add to those that the scan kept."""
+        config, there = self._config.frames, {frame.frame for frame in self._kept(start, end)}
+        if len(there) >= min(config.minimum, end - start):
+            return None
+        choice = choose_frames(self._scan.times, start, end, config.per_second, config.minimum)
+        return FrameChoice(tuple(frame for frame in choice.frames if frame not in there), choice.middle)
+
+    def _start_s(self, frame: int) -> float:
+        return self._scan.times.seconds(int(self._scan.times.pts[frame]))
+
+    def _end_s(self, frame: int) -> float:
+        return self._scan.times.seconds(self._scan.times.end_of(frame - 1))
+
+    def _id(self, start: int, end: int) -> str:
+        """Nine digits, so that ids of one video sort by time up to 277 hours."""
+        return f"{self._video.video_id}_{round(self._start_s(start) * 1000):09d}_{round(self._end_s(end) * 1000):09d}"
+
+    def _record(self, clip: WrittenClip, shot: Shot, asked: tuple[int, int]) -> ClipRecord:
+        times, (start, end) = self._scan.times, (shot.start_frame, shot.end_frame)
+        added = [
+            FrameRef(frame=one.frame, time_s=one.time_s, width_px=one.width_px, height_px=one.height_px, media=MediaRef.scratch(one.path))
+            for one in clip.frames
+        ]
+        duration_s = self._end_s(end) - self._start_s(start)
+        return ClipRecord(
+            clip_id=clip.span.stem,
+            video_id=self._video.video_id,
+            source_uri=self._video.source_uri,
+            start_frame=start,
+            end_frame=end,
+            num_frames=end - start,
+            start_s=self._start_s(start),
+            end_s=self._end_s(end),
+            duration_s=duration_s,
+            start_pts=int(times.pts[start]),
+            end_pts=times.end_of(end - 1),
+            time_base_num=times.time_base.numerator,
+            time_base_den=times.time_base.denominator,
+            asked_start_pts=int(times.pts[asked[0]]),
+            asked_end_pts=times.end_of(asked[1] - 1),
+            fps=(end - start) / duration_s,
+            num_clip_frames=clip.num_frames,
+            width_px=clip.width_px,
+            height_px=clip.height_px,
+            has_audio=clip.has_audio,
+            audio_mode=clip.audio or "none",
+            num_lost_audio_packets=clip.num_lost_audio_packets,
+            cut_mode=clip.plan.mode.value,
+            num_reencoded=clip.plan.num_reencoded,
+            motion=shot.motion,
+            luma_mean=shot.luma_mean,
+            middle_frame=choose_frames(times, start, end, 1.0, 1).middle,
+            frames=tuple(sorted([*self._kept(start, end), *added], key=lambda frame: frame.frame)),
+            media=MediaRef.scratch(clip.path),
+        )
 
 
 def _check_unchanged(video: VideoRecord, path: Path) -> None:
@@ -154,23 +278,10 @@ def _check_unchanged(video: VideoRecord, path: Path) -> None:
         raise UnreadableMedia(f"has changed since it was imported: {video.media.size_bytes} bytes then, {size_bytes} now; import it again")
 
 
-def _start_s(scan: VideoScan, shot: Shot) -> float:
-    return scan.times.seconds(int(scan.times.pts[shot.start_frame]))
-
-
-def _end_s(scan: VideoScan, shot: Shot) -> float:
-    return scan.times.seconds(scan.times.end_of(shot.end_frame - 1))
-
-
 def _damage(shot: Shot, scan: VideoScan, allowed: int) -> str:
     message = f"{shot.num_damaged} of {shot.end_frame - shot.start_frame} frames are damaged, allowed are {allowed} (max_damaged_frames)"
     at_the_end = scan.broken_off and shot.end_frame == scan.times.num_frames
     return f"{message}; the file is {scan.broken_off}" if at_the_end else message
-
-
-def _clip_id(video: VideoRecord, scan: VideoScan, shot: Shot) -> str:
-    """Nine digits, so that ids of one video sort by time up to 277 hours."""
-    return f"{video.video_id}_{round(_start_s(scan, shot) * 1000):09d}_{round(_end_s(scan, shot) * 1000):09d}"
 
 
 def _drop_all(parts: list[PartDrop]) -> Drop:
@@ -179,39 +290,3 @@ def _drop_all(parts: list[PartDrop]) -> Drop:
         return Drop(parts[0].reason, parts[0].message, tuple(parts))
     reason = reasons.pop() if len(reasons) == 1 else DropReason.NO_CLIPS
     return Drop(reason, f"all {len(parts)} shots were dropped, the first because: {parts[0].message}", tuple(parts))
-
-
-def _frame_ref(kept: KeptFrame) -> FrameRef:
-    media = MediaRef.scratch(kept.path)
-    return FrameRef(frame=kept.frame, time_s=kept.time_s, width_px=kept.width_px, height_px=kept.height_px, media=media)
-
-
-def _clip_record(video: VideoRecord, scan: VideoScan, shot: Shot, clip: WrittenClip) -> ClipRecord:
-    times = scan.times
-    start_s, end_s = _start_s(scan, shot), _end_s(scan, shot)
-    num_frames = shot.end_frame - shot.start_frame
-    return ClipRecord(
-        clip_id=clip.span.stem,
-        video_id=video.video_id,
-        source_uri=video.source_uri,
-        start_frame=shot.start_frame,
-        end_frame=shot.end_frame,
-        num_frames=num_frames,
-        start_s=start_s,
-        end_s=end_s,
-        duration_s=end_s - start_s,
-        start_pts=int(times.pts[shot.start_frame]),
-        end_pts=times.end_of(shot.end_frame - 1),
-        time_base_num=times.time_base.numerator,
-        time_base_den=times.time_base.denominator,
-        fps=num_frames / (end_s - start_s),
-        width_px=clip.width_px,
-        height_px=clip.height_px,
-        has_audio=clip.has_audio,
-        cut_mode="reencode",
-        motion=shot.motion,
-        luma_mean=shot.luma_mean,
-        middle_frame=clip.span.kept.middle,
-        frames=tuple(_frame_ref(kept) for kept in clip.frames),
-        media=MediaRef.scratch(clip.path),
-    )

@@ -16,17 +16,20 @@ from internvid_pipeline.errors import DamagedMedia, is_machine_fault
 from internvid_pipeline.media.container import translated
 
 # What AAC takes (ISO 14496-3, table 1.18) up to 48 kHz; other rates are resampled to 48 kHz.
-_AAC_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+AAC_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 # Time stamps of millisecond containers tremble by 1 ms, lost packets leave gaps of 20 ms and more. Between the two: a drift is
 # corrected before it can be heard or seen (sound against picture within 5 ms).
-_MAX_DRIFT_S = Fraction(4, 1000)
+MAX_DRIFT_S = Fraction(4, 1000)
+
+# Sound of 1 Hz would become 48,000 samples for each one that is read; the rate may change in mid-stream.
+_LEAST_RATE_HZ, _MOST_RATE_HZ = 1000, 768_000
 
 Samples = NDArray[np.float32]
 
 
 def aac_rate(source_rate: int) -> int:
     """The sample rate to write for a source's, in Hz."""
-    return source_rate if source_rate in _AAC_RATES else _AAC_RATES[0]
+    return source_rate if source_rate in AAC_RATES else AAC_RATES[0]
 
 
 class SoundReader:
@@ -36,9 +39,9 @@ class SoundReader:
     Packets that cannot be decoded leave a gap; a file that breaks off ends the sound there.
     """
 
-    def __init__(self, path: Path, container: InputContainer, stream: av.AudioStream) -> None:
+    def __init__(self, path: Path, container: InputContainer, stream: av.AudioStream, rate_hz: int | None = None) -> None:
         self._path, self._container, self._stream = path, container, stream
-        self.rate_hz = aac_rate(stream.codec_context.sample_rate)
+        self.rate_hz = rate_hz or aac_rate(stream.codec_context.sample_rate)
         self.channels = min(2, max(1, stream.codec_context.layout.nb_channels))
         self.num_lost_packets = 0
         self._blocks = self._run_blocks()
@@ -122,7 +125,11 @@ class SoundReader:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                yield from packet.decode()
+                for frame in packet.decode():
+                    if _LEAST_RATE_HZ <= frame.sample_rate <= _MOST_RATE_HZ:
+                        yield frame
+                    else:
+                        self.num_lost_packets += 1
             except DamagedMedia:  # the pass over the pictures meets the same end of the file and reports it
                 return
             except FFmpegError as error:
@@ -148,7 +155,7 @@ class _Run:
     def continues(self, frame: av.AudioFrame, time: Fraction | None) -> bool:
         """True where the frame is of the same kind and begins where the run ends."""
         same_kind = (frame.format.name, frame.layout.name, frame.sample_rate) == self._kind
-        return same_kind and (time is None or abs(time - self.source_end) <= _MAX_DRIFT_S)
+        return same_kind and (time is None or abs(time - self.source_end) <= MAX_DRIFT_S)
 
     def add(self, frame: av.AudioFrame) -> list[tuple[int, Samples]]:
         """Resampled blocks that are ready."""

@@ -1,84 +1,133 @@
-"""A second pass over a video that writes spans of it as clips and keeps the frames that models look at."""
+"""Spans of a video as clips: copied where that is exact, their edges or the whole of them encoded again where it is not."""
 
 import contextlib
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
-import numpy as np
 from av.container import InputContainer
 
 from internvid_pipeline.errors import DamagedMedia, UnreadableMedia
 from internvid_pipeline.media.audio import SoundReader
-from internvid_pipeline.media.clip_file import ClipFile, ClipTiming, EncoderSettings, verify
+from internvid_pipeline.media.clip_file import ClipSound, EncoderSettings
+from internvid_pipeline.media.clip_sound import CopiedSound, EncodedSound, PacketSource
 from internvid_pipeline.media.container import audio_stream, open_media, translated, video_stream
-from internvid_pipeline.media.decode import FramePass
+from internvid_pipeline.media.copied_clip import CopiedClip
+from internvid_pipeline.media.cut_plan import COPIED_CODECS, CutMode, CutPlan, plan_cut
+from internvid_pipeline.media.edge_encoder import JOINED_FORMATS, EdgeEncoder, fits_beside
 from internvid_pipeline.media.frames import FrameChoice, FrameSaver, KeptFrame
 from internvid_pipeline.media.limits import MediaLimits
-from internvid_pipeline.media.scan import VideoScan
-from internvid_pipeline.media.upright import PictureFormat, Upright, output_format
+from internvid_pipeline.media.packets import PacketIndex, index_packets
+from internvid_pipeline.media.sound_packets import SoundIndex
+from internvid_pipeline.media.video_scan import VideoScan
+from internvid_pipeline.media.wanted_frames import wanted_frames
+from internvid_pipeline.media.whole_clip import ClipTimes, WholeClip
 
-_STEADY_S = Fraction(1, 1000)  # millisecond containers round 33.4 ms to 33 and 34
+_MATRIX_IN_HEADER = "mov"  # containers that keep the turn of a picture apart from it, so that frames encoded anew are turned with the rest
 
 
 @dataclass(frozen=True)
 class ClipSpan:
-    """Frames [start_frame, end_frame) to be written as `<stem>.mp4`, and the ones among them to keep as `<stem>.f<number>.jpg`."""
+    """Frames [start_frame, end_frame) to be written as `<stem>.mp4`. kept: frames among them to be decoded and kept as
+    `<stem>.f<number>.jpg`; None: none."""
 
     start_frame: int
     end_frame: int
     stem: str
-    kept: FrameChoice
+    kept: FrameChoice | None = None
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """encoder, max_side_px: of the clips, None: as large as the source. frame_side_px, jpeg_quality: of the kept frames."""
+    """mode: `auto` copies what can be copied exactly, `reencode` nothing, `copy` nothing else. max_side_px, fps: of the clips, None: as the
+    source; other values than the source's make `auto` encode. frame_side_px, jpeg_quality: of the kept frames."""
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    mode: Literal["auto", "reencode", "copy"] = "auto"
     max_side_px: int | None = None
+    fps: float | None = None
     frame_side_px: int = 384
     jpeg_quality: int = 90
 
 
 @dataclass(frozen=True)
 class WrittenClip:
-    """A clip that was written and verified. width_px, height_px: of its picture, upright."""
+    """A clip that was written and verified. plan: how, and which frames it holds. num_frames: in the file; others than the plan's where
+    another frame rate was asked for. width_px, height_px: of its picture, upright. audio: `copy`, `reencode` or None for no sound.
+    num_lost_audio_packets: those of the source that could not be decoded."""
 
     span: ClipSpan
+    plan: CutPlan
     path: Path
+    num_frames: int
     width_px: int
     height_px: int
-    has_audio: bool
+    audio: Literal["copy", "reencode"] | None
+    num_lost_audio_packets: int
     frames: tuple[KeptFrame, ...]
+
+    @property
+    def has_audio(self) -> bool:
+        """The file has an audio stream."""
+        return self.audio is not None
+
+
+class ClipPlanner:
+    """Reads the packets of a video once (`index_packets`) and says how each span can be cut."""
+
+    def __init__(self, path: Path, scan: VideoScan, settings: ClipSettings, limits: MediaLimits) -> None:
+        self._times, self._settings = scan.times, settings
+        self.index: PacketIndex | None = None
+        self._may_copy = self._may_join = False
+        with open_media(path, limits) as container:
+            stream = video_stream(container)
+            if stream is None:
+                raise UnreadableMedia("has no video stream")
+            context = stream.codec_context
+            width, height = context.width, context.height
+            is_smaller = settings.max_side_px is not None and max(width, height) > settings.max_side_px
+            is_asked = settings.mode != "reencode" and settings.fps is None and not is_smaller
+            self._may_copy = is_asked and context.codec.canonical_name in COPIED_CODECS
+            may_turn = not scan.orientation.filters or container.format.name.startswith(_MATRIX_IN_HEADER)
+            is_plain = context.codec.canonical_name == "h264" and context.pix_fmt in JOINED_FORMATS and not scan.interlaced
+            self._may_join = self._may_copy and is_plain and may_turn and width % 2 == height % 2 == 0
+        if self._may_copy or settings.mode != "reencode":
+            self.index = index_packets(path, limits)
+
+    def plan(self, start_frame: int, end_frame: int) -> CutPlan | None:
+        """For frames [start_frame, end_frame); None where they can only be copied, and no part of them can be copied exactly."""
+        only_copy = self._settings.mode == "copy"
+        may_join = self._may_join and self.index is not None and fits_beside(self.index.parameters)
+        return plan_cut(self.index, self._times, start_frame, end_frame, may_copy=self._may_copy, may_join=may_join, only_copy=only_copy)
 
 
 def write_clips(
-    path: Path, scan: VideoScan, spans: Sequence[ClipSpan], folder: Path, settings: ClipSettings, limits: MediaLimits | None = None
+    path: Path,
+    scan: VideoScan,
+    spans: Sequence[ClipSpan],
+    folder: Path,
+    settings: ClipSettings,
+    limits: MediaLimits | None = None,
+    planner: ClipPlanner | None = None,
 ) -> Iterator[WrittenClip]:
-    """Decodes `path` once more and writes the spans, which must be ascending and apart, into `folder`, each yielded when it is complete
-    and verified. Raises DamagedMedia where the file decodes differently from its scan or a clip comes out wrong; OSError for a full disk.
+    """Writes the spans, which must be ascending and apart, into `folder`; each is yielded when it is complete and verified. In the mode
+    `copy` spans that cannot be copied are left out, and others may come out shorter (see their plan). planner: where one was made
+    already for this file, scan and settings.
+
+    Raises DamagedMedia where the file reads differently from its scan or a clip comes out wrong; OSError for a full disk.
     """
     limits = limits or MediaLimits()
     _check_spans(spans, scan)
     if not spans:
         return
+    planner = planner or ClipPlanner(path, scan, settings, limits)
+    planned = [(span, plan) for span in spans if (plan := planner.plan(span.start_frame, span.end_frame)) is not None]
     with contextlib.ExitStack() as opened:
-        container = opened.enter_context(open_media(path, limits))
-        stream = video_stream(container)
-        if stream is None:
-            raise UnreadableMedia("has no video stream")
-        sound_container = opened.enter_context(open_media(path, limits))
-        cutter = _Cutter(path, scan, folder, settings, _sound_reader(path, sound_container))
-        yield from cutter.cut(FramePass(path, container, stream, limits), spans)
-
-
-def _sound_reader(path: Path, container: InputContainer) -> SoundReader | None:
-    stream = audio_stream(container)
-    return None if stream is None else SoundReader(path, container, stream)
+        cutter = _Cutter(path, scan, folder, settings, limits, planner.index, opened)
+        yield from cutter.cut(planned)
 
 
 def _check_spans(spans: Sequence[ClipSpan], scan: VideoScan) -> None:
@@ -91,87 +140,194 @@ def _check_spans(spans: Sequence[ClipSpan], scan: VideoScan) -> None:
 
 
 class _Cutter:
-    """Hands the frames of a pass to one clip after the other."""
-
-    def __init__(self, path: Path, scan: VideoScan, folder: Path, settings: ClipSettings, sound: SoundReader | None) -> None:
-        self._path, self._scan, self._folder, self._settings, self._sound = path, scan, folder, settings, sound
-
-    def cut(self, frames: FramePass, spans: Sequence[ClipSpan]) -> Iterator[WrittenClip]:
-        waiting = deque(spans)
-        clip: _OpenClip | None = None
-        try:
-            for number, frame in enumerate(frames):
-                if clip is None and number == waiting[0].start_frame:
-                    clip = _OpenClip(waiting.popleft(), frame, self._scan, self._folder, self._settings, self._sound)
-                if clip is None:
-                    continue
-                with translated(self._path, DamagedMedia, f"clip {clip.span.stem} cannot be written"):
-                    clip.add(frame, number)
-                    done = clip.finish() if number + 1 == clip.span.end_frame else None
-                if done is not None:
-                    clip = None
-                    yield done
-                    if not waiting:
-                        return
-        finally:
-            if clip is not None:
-                clip.abandon()
-        raise DamagedMedia(f"decodes differently the second time: {frames.num_frames} frames, {self._scan.times.num_frames} the first time")
-
-
-class _OpenClip:
-    """A clip being written."""
+    """Writes one clip after the other. Frames to decode, packets to copy and sound are each read forward, once, through a container of
+    their own: nothing is sought, and what waits in memory is one clip's index."""
 
     def __init__(
-        self, span: ClipSpan, first: av.VideoFrame, scan: VideoScan, folder: Path, settings: ClipSettings, sound: SoundReader | None
+        self,
+        path: Path,
+        scan: VideoScan,
+        folder: Path,
+        settings: ClipSettings,
+        limits: MediaLimits,
+        index: PacketIndex | None,
+        opened: contextlib.ExitStack,
     ) -> None:
-        self.span, self._times, self._folder = span, scan.times, folder
-        self._start_pts = int(scan.times.pts[span.start_frame])
-        self._end_pts = scan.times.end_of(span.end_frame - 1)
-        self._picture = output_format(first, scan.orientation, scan.sample_aspect_ratio, settings.max_side_px)
-        self._upright = Upright(self._picture, scan.orientation, scan.interlaced)
-        self._saver = FrameSaver(settings.frame_side_px, settings.jpeg_quality)
-        self._to_keep = frozenset(span.kept.frames)
-        self._kept: list[KeptFrame] = []
-        self._numbers: deque[int] = deque()
-        self._file = ClipFile(folder / f"{span.stem}.mp4", self._picture, self._timing(), settings.encoder)
-        self._has_audio = sound is not None and self._open_sound(sound)
+        self._path, self._scan, self._folder, self._settings, self._limits, self._index = path, scan, folder, settings, limits, index
+        self._decoding = opened.enter_context(open_media(path, limits))
+        self._copying = opened.enter_context(open_media(path, limits))
+        self._sounds = _Sounds(path, settings, limits, None if index is None else index.sound, opened)
+        stream = video_stream(self._decoding)
+        copied = video_stream(self._copying)
+        if stream is None or copied is None:
+            raise UnreadableMedia("has no video stream")
+        self._stream = stream
+        self._source = PacketSource(path, self._copying, copied)
+        self._saver = FrameSaver(settings.frame_side_px, settings.jpeg_quality, scan.orientation)
+        self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
 
-    def add(self, frame: av.VideoFrame, number: int) -> None:
-        self._numbers.append(number)
-        self._write(self._upright.add(frame))
+    def cut(self, planned: "Sequence[tuple[ClipSpan, CutPlan]]") -> Iterator[WrittenClip]:
+        ranges = _merged(piece for span, plan in planned for piece in (*plan.reencoded, *_single(span, plan)))
+        self._frames = wanted_frames(self._path, self._decoding, self._stream, self._limits, self._index, self._scan.times, ranges)
+        for span, plan in planned:
+            with translated(self._path, DamagedMedia, f"clip {span.stem} cannot be written"):
+                written = self._whole(span, plan) if plan.mode is CutMode.REENCODE else self._copied(span, plan)
+            yield written
 
-    def finish(self) -> WrittenClip:
-        self._write(self._upright.finish())
-        self._file.finish()
-        last_pts = int(self._times.pts[self.span.end_frame - 1]) - self._start_pts
-        verify(self._file.path, self.span.end_frame - self.span.start_frame, last_pts, self._times.time_base)
-        picture: PictureFormat = self._picture
-        return WrittenClip(self.span, self._file.path, picture.width_px, picture.height_px, self._has_audio, tuple(self._kept))
+    def _whole(self, span: ClipSpan, plan: CutPlan) -> WrittenClip:
+        scan, settings = self._scan, self._settings
+        fps = None if settings.fps is None else Fraction(settings.fps).limit_denominator(1001)
+        times = ClipTimes(scan.times, plan.start_frame, plan.end_frame, fps)
+        sound = self._sounds.of(plan, scan, may_copy=settings.mode != "reencode")
+        kept: list[KeptFrame] = []
+        clip: WholeClip | None = None
+        try:
+            for number, frame in self._frames_of(span, plan.start_frame, plan.end_frame, kept):
+                if clip is None:
+                    picture = (scan.orientation, scan.sample_aspect_ratio, scan.interlaced)
+                    path = self._folder / f"{span.stem}.mp4"
+                    clip = WholeClip(path, frame, times, picture, settings.max_side_px, settings.encoder, sound.sound)
+                clip.add(frame, number)
+            assert clip is not None  # spans are not empty
+            clip.finish()
+        except BaseException:
+            if clip is not None:
+                clip.file.abandon()
+            raise
+        size = clip.picture.width_px, clip.picture.height_px
+        return WrittenClip(span, plan, clip.file.path, times.num_frames, *size, sound.kind, sound.num_lost(), tuple(kept))
 
-    def abandon(self) -> None:
-        self._file.abandon()
+    def _copied(self, span: ClipSpan, plan: CutPlan) -> WrittenClip:
+        assert self._index is not None
+        kept: list[KeptFrame] = []
+        edges = self._edges(plan) if plan.mode is CutMode.SMART else None
+        sound = self._sounds.of(plan, self._scan, may_copy=True)
+        path = self._folder / f"{span.stem}.mp4"
+        clip = CopiedClip(path, plan, self._scan.times, self._index, self._source, edges, sound.sound)
+        try:
+            clip.write_edge(self._frames_of(span, plan.start_frame, plan.copied_start, kept))
+            clip.copy()
+            self._keep_copied(span, plan, kept)
+            clip.write_edge(self._frames_of(span, plan.copied_end, plan.end_frame, kept))
+            clip.finish()
+        except BaseException:
+            clip.file.abandon()
+            raise
+        num_frames = plan.end_frame - plan.start_frame
+        return WrittenClip(span, plan, path, num_frames, *self._upright_size(), sound.kind, sound.num_lost(), tuple(kept))
 
-    def _timing(self) -> ClipTiming:
-        time_base = self._times.time_base
-        shown = self._times.pts[self.span.start_frame : self.span.end_frame]
-        steps = np.diff(shown, append=self._end_pts)
-        steady = int(steps.max() - steps.min()) * time_base <= _STEADY_S
-        return ClipTiming(time_base, len(shown) / ((self._end_pts - self._start_pts) * time_base), steady)
+    def _edges(self, plan: CutPlan) -> EdgeEncoder:
+        assert self._index is not None and self._index.parameters is not None
+        times = self._scan.times
+        fps = ClipTimes(times, plan.start_frame, plan.end_frame).mean_fps.limit_denominator(1 << 16)
+        return EdgeEncoder(self._stream.codec_context, self._index.parameters, times.time_base, fps, self._settings.encoder)
 
-    def _open_sound(self, sound: SoundReader) -> bool:
-        start, end = (round(pts * self._times.time_base * sound.rate_hz) for pts in (self._start_pts, self._end_pts))
-        sound.start_at(start)
-        if not sound.sounds_before(end):
-            return False
-        self._file.add_sound(sound, start, end)
-        return True
+    def _keep_copied(self, span: ClipSpan, plan: CutPlan, kept: list[KeptFrame]) -> None:
+        """Saves the frames to keep among those that are copied, which nothing else decodes."""
+        for start, end in _single(span, plan):
+            for _ in self._frames_of(span, start, end, kept):
+                pass
 
-    def _write(self, frames: list[av.VideoFrame]) -> None:
-        for frame in frames:
-            number = self._numbers.popleft()
-            pts = int(self._times.pts[number])
-            if number in self._to_keep:
-                path = self._folder / f"{self.span.stem}.f{number:07d}.jpg"
-                self._kept.append(self._saver.save(frame, self._picture.pixel_ratio, number, self._times.seconds(pts), path))
-            self._file.add(frame, pts - self._start_pts, self._times.end_of(number) - pts)
+    def _frames_of(self, span: ClipSpan, start: int, end: int, kept: list[KeptFrame]) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames [start, end), each of them; those to keep are saved on the way."""
+        scan = self._scan
+        wanted = frozenset(span.kept.frames if span.kept else ())
+        for expected in range(start, end):
+            number, frame = next(self._frames, (None, None))
+            if number != expected or frame is None:
+                raise DamagedMedia(f"decodes differently the second time: frame {expected} of {scan.times.num_frames} is missing")
+            if expected in wanted:
+                path = self._folder / f"{span.stem}.f{expected:07d}.jpg"
+                time_s = scan.times.seconds(int(scan.times.pts[expected]))
+                kept.append(self._saver.save(frame, scan.sample_aspect_ratio, expected, time_s, path))
+            yield expected, frame
+
+    def _upright_size(self) -> tuple[int, int]:
+        context = self._stream.codec_context
+        return (context.height, context.width) if self._scan.orientation.swaps_sides else (context.width, context.height)
+
+
+def _single(span: ClipSpan, plan: CutPlan) -> Iterator[tuple[int, int]]:
+    """The frames to keep among those that are copied."""
+    for frame in span.kept.frames if span.kept else ():
+        if plan.copied_start <= frame < plan.copied_end:
+            yield frame, frame + 1
+
+
+def _merged(pieces: "Iterator[tuple[int, int]]") -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(pieces):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+@dataclass(frozen=True)
+class _ClipSound:
+    """The sound of one clip, where there is one."""
+
+    sound: ClipSound | None
+    kind: Literal["copy", "reencode"] | None
+    reader: SoundReader | None = None
+    lost_before: int = 0
+
+    def num_lost(self) -> int:
+        """Packets that could not be decoded since the clip began."""
+        return self.reader.num_lost_packets - self.lost_before if self.reader else 0
+
+
+class _Sounds:
+    """The sound of the clips of one video: copied where that is exact, else decoded and encoded."""
+
+    def __init__(
+        self, path: Path, settings: ClipSettings, limits: MediaLimits, index: SoundIndex | None, opened: contextlib.ExitStack
+    ) -> None:
+        self._path, self._settings, self._limits, self._index, self._opened = path, settings, limits, index, opened
+        self._source: PacketSource | None = None
+        self._reader: SoundReader | None = None
+        self._has_sound = True
+
+    def of(self, plan: CutPlan, scan: VideoScan, may_copy: bool) -> _ClipSound:
+        """For the frames of a plan."""
+        times, encoder = scan.times, self._settings.encoder
+        clip = ClipTimes(times, plan.start_frame, plan.end_frame)
+        start_s, end_s = (pts * times.time_base for pts in (clip.start_pts, clip.end_pts))
+        index = self._index
+        if may_copy and index is not None and encoder.audio_rate_hz in (None, index.rate_hz):
+            start, end = round(start_s * index.rate_hz), round(end_s * index.rate_hz)
+            if not index.sounds(start, end):
+                return _ClipSound(None, None)
+            packets = index.span(start, end)
+            if packets is not None:
+                source = self._open_source()
+                return _ClipSound(CopiedSound(source, index, packets, start, end), "copy")
+        reader = self._open_reader() if self._has_sound else None
+        if reader is None:
+            self._has_sound = False
+            return _ClipSound(None, None)
+        start, end = round(start_s * reader.rate_hz), round(end_s * reader.rate_hz)
+        reader.start_at(start)
+        lost = reader.num_lost_packets
+        if not reader.sounds_before(end):
+            return _ClipSound(None, None)
+        return _ClipSound(EncodedSound(reader, start, end, encoder.audio_bit_rate), "reencode", reader, lost)
+
+    def _open_source(self) -> PacketSource:
+        if self._source is None:
+            container, stream = self._open()
+            assert stream is not None
+            self._source = PacketSource(self._path, container, stream)
+        return self._source
+
+    def _open_reader(self) -> SoundReader | None:
+        if self._reader is None:
+            container, stream = self._open()
+            if stream is not None:
+                self._reader = SoundReader(self._path, container, stream, self._settings.encoder.audio_rate_hz)
+        return self._reader
+
+    def _open(self) -> "tuple[InputContainer, av.AudioStream | None]":
+        container = self._opened.enter_context(open_media(self._path, self._limits))
+        return container, audio_stream(container)

@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 
 from internvid_pipeline.errors import ItemError, MediaLimitError, SetupError, UnreadableMedia, is_machine_fault
+from internvid_pipeline.media.iso_boxes import outline
 from internvid_pipeline.media.limits import MediaLimits
 
 # Demuxers that read media out of one file. Left out on purpose: playlists and scripts that name other files or hosts (hls, dash,
@@ -23,6 +24,7 @@ DEMUXERS = (
 )
 _MAX_WORDS = 200  # ffmpeg quotes parts of the file; a message stays one line
 _NO_WORDS = "Invalid data found when processing input"  # all that ffmpeg says of a file that is nothing it knows
+_OTHER_FORMAT = "Format not on whitelist"  # it recognises the file, as something that we did not allow
 _NO_PICTURE = Disposition.attached_pic | Disposition.timed_thumbnails
 _CHUNK_BYTES = 1 << 20
 
@@ -55,10 +57,10 @@ def open_media(path: Path, limits: MediaLimits) -> InputContainer:
     """
     _check_regular_file(path)
     quiet_ffmpeg()
+    _check_outline(path, limits)
     # metadata_errors: titles in the wrong encoding are common and no reason to refuse the video.
-    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS, "max_pixels": str(limits.max_pixels)}
     with translated(path, UnreadableMedia, "not readable as a video"):
-        container = av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", "r", options=_options(limits), metadata_errors="replace")
     try:
         _check_header(container, limits)
     except BaseException:
@@ -91,6 +93,22 @@ def audio_stream(container: InputContainer) -> av.AudioStream | None:
     return stream
 
 
+def _options(limits: MediaLimits) -> dict[str, str]:
+    """For the demuxer, and for the decoders that it opens to find out the streams. `enable_drefs` and `use_absolute_path` (media in other
+    files) are off by default; they are named here so that no other default can turn them on."""
+    return {
+        "protocol_whitelist": "file",
+        "format_whitelist": DEMUXERS,
+        "enable_drefs": "0",
+        "use_absolute_path": "0",
+        "max_pixels": str(limits.max_pixels),
+        "max_streams": str(limits.max_streams + 1),  # beyond, streams are passed over; one too many tells us
+        "probesize": str(limits.probe_bytes),
+        "analyzeduration": str(round(limits.probe_s * 1e6)),
+        "threads": "1",  # a decoder of frames in parallel holds several of them
+    }
+
+
 @contextlib.contextmanager
 def translated(path: Path, kind: type[ItemError], what: str) -> Iterator[None]:
     """Errors of ffmpeg as `kind`, with its own last words; OSErrors of the machine (full disk, no file handles) as they are."""
@@ -111,6 +129,8 @@ def last_words(error: FFmpegError, path: Path) -> str:
     words = " ".join(str(logged or error.strerror or error).replace(str(path), path.name).split())
     if words == _NO_WORDS:
         return "no media data found; it may be cut short, or no video at all"
+    if words.startswith(_OTHER_FORMAT):
+        return "a playlist, script, subtitle or another format that is not read; convert it to mp4 first"
     return words[:_MAX_WORDS].rstrip(".") or type(error).__name__
 
 
@@ -129,23 +149,55 @@ def _check_regular_file(path: Path) -> None:
         raise UnreadableMedia("is empty (0 bytes)")
 
 
+def _check_outline(path: Path, limits: MediaLimits) -> None:
+    """What ffmpeg would spend gigabytes or hours on before it tells us."""
+    try:
+        claimed = outline(path)
+    except OSError as error:
+        if is_machine_fault(error):
+            raise
+        raise UnreadableMedia(f"cannot be read: {error.strerror or error}") from error
+    if claimed.num_tracks > limits.max_streams:
+        raise MediaLimitError(f"has {claimed.num_tracks} streams, allowed are {limits.max_streams} (limits.max_streams)")
+    if claimed.most_edits > limits.max_edits:
+        raise MediaLimitError(f"has an edit list of {claimed.most_edits} entries, allowed are {limits.max_edits} (limits.max_edits)")
+
+
 def _check_header(container: InputContainer, limits: MediaLimits) -> None:
     count = len(container.streams)
     if count == 0:
         raise UnreadableMedia("holds no streams")
     if count > limits.max_streams:
-        raise MediaLimitError(f"has {count} streams, allowed are {limits.max_streams} (limits.max_streams)")
-    duration_s = (container.duration or 0) / 1e6
-    if duration_s > limits.max_duration_s:
-        raise MediaLimitError(f"claims to last {duration_s:.0f} s, allowed are {limits.max_duration_s:.0f} (limits.max_duration_s)")
+        raise MediaLimitError(f"has more than {limits.max_streams} streams (limits.max_streams)")
+    check_length((container.duration or 0) / 1e6, limits)
     for stream in container.streams.video:
         if stream.codec_context is not None:
             check_size(stream.codec_context.width, stream.codec_context.height, limits)
+        if stream.duration and stream.time_base:
+            check_length(float(stream.duration * stream.time_base), limits)
         if stream.average_rate and stream.average_rate > limits.max_fps:
             fps = float(stream.average_rate)
             raise MediaLimitError(f"claims {fps:.0f} frames per second, allowed are {limits.max_fps:.0f} (limits.max_fps)")
         if stream.frames > limits.max_frames:
             raise MediaLimitError(f"claims {stream.frames} frames, allowed are {limits.max_frames} (limits.max_frames)")
+    for sound in container.streams.audio:
+        if sound.codec_context is not None and sound.codec_context.sample_rate:  # 0: not known yet
+            check_sound(sound.codec_context.sample_rate, sound.codec_context.layout.nb_channels, limits)
+
+
+def check_length(seconds: float, limits: MediaLimits) -> None:
+    """Raises MediaLimitError for a video that is too long."""
+    if seconds > limits.max_duration_s:
+        raise MediaLimitError(f"claims to last {seconds:.0f} s, allowed are {limits.max_duration_s:.0f} (limits.max_duration_s)")
+
+
+def check_sound(rate_hz: int, channels: int, limits: MediaLimits) -> None:
+    """Raises MediaLimitError for sound that no machine makes: a second of it at 1 Hz would become 48,000 samples for each that is read."""
+    if not limits.min_audio_hz <= rate_hz <= limits.max_audio_hz:
+        allowed = f"{limits.min_audio_hz} to {limits.max_audio_hz} (limits.min_audio_hz, limits.max_audio_hz)"
+        raise MediaLimitError(f"has sound of {rate_hz} samples a second, allowed are {allowed}")
+    if channels > limits.max_audio_channels:
+        raise MediaLimitError(f"has sound of {channels} channels, allowed are {limits.max_audio_channels} (limits.max_audio_channels)")
 
 
 def check_size(width_px: int, height_px: int, limits: MediaLimits) -> None:

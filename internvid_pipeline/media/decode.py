@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, MediaLimitError, is_machine_fault
-from internvid_pipeline.media.container import check_size, last_words, translated
+from internvid_pipeline.media.container import check_length, check_size, last_words, translated
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
 
@@ -42,20 +42,31 @@ class FramePass:
     def __iter__(self) -> Iterator[av.VideoFrame]:
         """Frames in display order. Raises MediaLimitError for too many or too large ones, DamagedMedia where too many packets are lost or
         nothing at all can be decoded."""
+        idle = 0
         for packet in self._packets():
             if packet is not None and packet.is_corrupt:  # the demuxer knows that a part of it is missing
                 self._lose(packet, "incomplete packets")
-            for frame in self._decoded(packet):
+            shown = self._decoded(packet)
+            idle = 0 if shown else idle + 1
+            if idle > self._limits.max_idle_packets:
+                raise DamagedMedia(f"{idle} packets in a row give no picture (limits.max_idle_packets)")
+            for frame in shown:
                 self._note(frame)
                 yield frame
         if not self._pts:
             raise DamagedMedia(f"no picture can be decoded{f': {self.broken_off}' if self.broken_off else ''}")
 
+    def numbered(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Frames with their numbers; iterate over this or over the pass itself."""
+        return enumerate(self)
+
     def times(self) -> FrameTimes:
-        """When each of the frames decoded so far is shown. Raises DamagedMedia."""
+        """When each of the frames decoded so far is shown. Raises DamagedMedia, MediaLimitError for a video that is too long."""
         time_base = Fraction(self._stream.time_base or 1)
         pts, dts = np.array(self._pts, dtype=np.int64), np.array(self._dts, dtype=np.int64)
-        return display_times(pts, dts, self._last_duration, time_base, self._stream.average_rate)
+        times = display_times(pts, dts, self._last_duration, time_base, self._stream.average_rate)
+        check_length(times.seconds(times.end_pts - int(times.pts[0])), self._limits)  # whatever the header claimed
+        return times
 
     def damaged_frames(self, times: FrameTimes, broken_off: bool) -> NDArray[np.int64]:
         """Numbers of damaged frames, ascending: those that the decoder calls corrupt; for a packet that is incomplete or refused, the frame

@@ -1,144 +1,212 @@
-"""One decode of a whole video: shot boundaries, brightness, motion, damage, and the exact time of every frame."""
+"""One decode of a whole video: scores for shot detectors, brightness, motion, damage, the exact time of every frame, and the frames that
+models will look at."""
 
-from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import UnreadableMedia
 from internvid_pipeline.media.container import open_media, video_stream
 from internvid_pipeline.media.decode import FramePass
-from internvid_pipeline.media.detectors import DETECTION_SIDE_PX, ShotDetector
+from internvid_pipeline.media.detectors import Boundary, FrameScorer, ShotDetector, boundaries
+from internvid_pipeline.media.fast_scan import DoubtfulTimes, FastPass, FastPlan, fast_plan
+from internvid_pipeline.media.fast_scan_refine import refine
+from internvid_pipeline.media.frame_keeper import FrameKeeper, FrameKeeping, missing_frames
+from internvid_pipeline.media.frame_seek import frames_at
+from internvid_pipeline.media.frames import KeptFrame
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.orientation import Orientation, orientation_of
 from internvid_pipeline.media.probe import pixel_ratio
+from internvid_pipeline.media.small import LUMA_CHANGE, LUMA_MEAN, LumaMeter, SmallPicture, SmallPictures
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.media.truncation import missing_end
+from internvid_pipeline.media.video_scan import Shot, VideoScan
+
+__all__ = ["FrameKeeping", "Shot", "VideoScan", "scan_video"]
 
 
-@dataclass(frozen=True)
-class Shot:
-    """Frames [start_frame, end_frame) of a video. luma_mean, luma_max: mean brightness of the shot, and of its brightest frame, 0 to 255.
-    motion: mean absolute luma difference of neighbouring frames inside it, 0 to 255. num_damaged: its damaged frames."""
+def scan_video(
+    path: Path,
+    scorers: Sequence[FrameScorer] | ShotDetector,
+    limits: MediaLimits | None = None,
+    fast: bool = False,
+    frames: FrameKeeping | None = None,
+) -> VideoScan:
+    """Decodes the file once, in memory that grows by some 40 bytes a frame.
 
-    start_frame: int
-    end_frame: int
-    luma_mean: float
-    luma_max: float
-    motion: float
-    num_damaged: int
-
-
-@dataclass(frozen=True)
-class VideoScan:
-    """times: of every frame. cuts: numbers of the first frames of new shots, without 0. luma_mean: float32 [num_frames], 0 to 255, of the
-    small frames. luma_change: float32 [num_frames], mean absolute luma difference to the frame before, 0 for the first. damaged: int64,
-    numbers of damaged frames. interlaced: some frame is. broken_off: why the file is known to end too early, None where it is not."""
-
-    times: FrameTimes
-    cuts: tuple[int, ...]
-    luma_mean: NDArray[np.float32]
-    luma_change: NDArray[np.float32]
-    damaged: NDArray[np.int64]
-    interlaced: bool
-    orientation: Orientation
-    sample_aspect_ratio: Fraction
-    broken_off: str | None
-
-    def shots(self) -> list[Shot]:
-        """The video cut at `cuts`, without gaps."""
-        return [self._shot(start, end) for start, end in pairwise((0, *self.cuts, self.times.num_frames))]
-
-    def _shot(self, start: int, end: int) -> Shot:
-        change = self.luma_change[start + 1 : end]
-        return Shot(
-            start_frame=start,
-            end_frame=end,
-            luma_mean=float(self.luma_mean[start:end].mean(dtype=np.float64)),
-            luma_max=float(self.luma_mean[start:end].max()),
-            motion=float(change.mean(dtype=np.float64)) if len(change) else 0.0,
-            num_damaged=int(np.searchsorted(self.damaged, end) - np.searchsorted(self.damaged, start)),
-        )
-
-
-def scan_video(path: Path, detector: ShotDetector, limits: MediaLimits | None = None) -> VideoScan:
-    """Decodes the file once, in memory that grows by 24 bytes a frame. Raises UnreadableMedia, MediaLimitError, DamagedMedia."""
+    scorers: fresh ones; the first one's boundaries place the frames that are kept. frames: which frames to keep, None for none. Raises
+    UnreadableMedia, MediaLimitError, DamagedMedia; OSError for a full disk. Files of kept frames are gone where it raises.
+    """
     limits = limits or MediaLimits()
+    if not isinstance(scorers, Sequence):
+        old = _CutScorer(scorers)
+        return _with_cuts(_scanned(path, [old], limits, frames, None), old)
+    plan = fast_plan(path, limits) if fast else None
+    if plan is not None:
+        fresh = copy.deepcopy(list(scorers))
+        try:
+            return _scanned(path, scorers, limits, frames, plan)
+        except DoubtfulTimes:
+            scorers = fresh
+    return _scanned(path, scorers, limits, frames, None)
+
+
+def _scanned(
+    path: Path, scorers: Sequence[FrameScorer], limits: MediaLimits, keeping: FrameKeeping | None, plan: FastPlan | None
+) -> VideoScan:
     container = open_media(path, limits)
     try:
         stream = video_stream(container)
         if stream is None:
             raise UnreadableMedia("has no video stream")
-        return _scan(path, container, stream, detector, limits)
+        return _Scan(path, container, stream, scorers, limits, keeping).run(plan)
     finally:
         container.close()
 
 
-def _scan(path: Path, container: InputContainer, stream: av.VideoStream, detector: ShotDetector, limits: MediaLimits) -> VideoScan:
-    frames = FramePass(path, container, stream, limits)
-    meter = _LumaMeter()
-    cuts: set[int] = set()
-    interlaced = False
-    orientation: Orientation | None = None
-    for number, (frame, picture) in enumerate(_small_pictures(frames)):
-        orientation = orientation or orientation_of(frame)
-        interlaced = interlaced or frame.interlaced_frame
-        cuts.update(detector.process(number, picture))
-        meter.add(picture)
-    cuts.update(detector.finish())
-    times = frames.times()
-    broken_off = frames.broken_off or missing_end(path, container, stream, times.seconds(times.end_pts), limits)
-    return VideoScan(
-        times=times,
-        cuts=tuple(sorted(cut for cut in cuts if 0 < cut < times.num_frames)),
-        luma_mean=np.array(meter.means, dtype=np.float32),
-        luma_change=np.array(meter.changes, dtype=np.float32),
-        damaged=frames.damaged_frames(times, broken_off is not None),
-        interlaced=interlaced,
-        orientation=orientation or Orientation(),
-        sample_aspect_ratio=pixel_ratio(stream),
-        broken_off=broken_off,
-    )
+class _Scan:
+    """The pass over one file."""
+
+    def __init__(
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: av.VideoStream,
+        scorers: Sequence[FrameScorer],
+        limits: MediaLimits,
+        keeping: FrameKeeping | None,
+    ) -> None:
+        self._path, self._container, self._stream, self._limits, self._keeping = path, container, stream, limits, keeping
+        self._scorers = scorers
+        self._small = SmallPictures(any(scorer.needs_bgr for scorer in scorers))
+        self._luma = LumaMeter()
+        self._keeper: FrameKeeper | None = None
+        self._orientation = Orientation()
+        self._interlaced = False
+
+    def run(self, plan: FastPlan | None) -> VideoScan:
+        path, container, stream, limits = self._path, self._container, self._stream, self._limits
+        try:
+            if plan is None:
+                frames = FramePass(path, container, stream, limits)
+                self._decode(frames)
+                return self._result(frames, None)
+            fast = FastPass(path, container, stream, limits, plan)
+            self._decode(fast)
+            return self._result(fast, fast.decoded)
+        except BaseException:
+            if self._keeper is not None:
+                self._keeper.abandon()
+            raise
+
+    def _decode(self, frames: FramePass) -> None:
+        """Every frame to all who look; one that was not decoded as the picture before it."""
+        make, measure = self._small.make, self._luma.add
+        process = [scorer.process for scorer in self._scorers]
+        keeper = None
+        picture: SmallPicture | None = None
+        next_number = 0
+        for number, frame in frames.numbered():
+            if number == 0:
+                keeper = self._begin(frame)
+            if number > next_number:
+                self._repeat(picture, next_number, number)
+            next_number = number + 1
+            picture = make(frame)
+            change = measure(picture)
+            for look in process:
+                look(number, picture)
+            if keeper is not None:
+                keeper.add(number, frame, change)
+            if frame.interlaced_frame:
+                self._interlaced = True
+        self._repeat(picture, next_number, frames.num_frames)
+
+    def _repeat(self, picture: SmallPicture | None, start: int, end: int) -> None:
+        assert picture is not None  # the first frame is always decoded
+        for number in range(start, end):
+            self._luma.repeat()
+            for scorer in self._scorers:
+                scorer.process(number, picture)
+
+    def _begin(self, first: av.VideoFrame) -> FrameKeeper | None:
+        self._orientation = orientation_of(first)
+        if self._keeping is not None:
+            time_base = Fraction(self._stream.time_base or 1)
+            self._keeper = FrameKeeper(self._keeping, self._orientation, pixel_ratio(self._stream), time_base)
+        return self._keeper
+
+    def _result(self, frames: FramePass, decoded: Sequence[int] | None) -> VideoScan:
+        times = frames.times()
+        columns = [self._luma.arrays()]
+        columns += [dict(scorer.finish()) for scorer in self._scorers]
+        values = {name: array for part in columns for name, array in part.items()}
+        fast = decoded is not None and len(decoded) < times.num_frames
+        if fast and decoded is not None:
+            found = provisional_boundaries(self._scorers, values, times)
+            refine(self._path, times, [boundary.frame for boundary in found if boundary.kind == "cut"], decoded, values, self._limits)
+        luma_mean, luma_change = values.pop(LUMA_MEAN), values.pop(LUMA_CHANGE)
+        broken_off = frames.broken_off or missing_end(self._path, self._container, self._stream, times.seconds(times.end_pts), self._limits)
+        return VideoScan(
+            times=times,
+            scores=values,
+            luma_mean=luma_mean,
+            luma_change=luma_change,
+            damaged=frames.damaged_frames(times, broken_off is not None),
+            interlaced=self._interlaced,
+            orientation=self._orientation,
+            sample_aspect_ratio=pixel_ratio(self._stream),
+            broken_off=broken_off,
+            detectors=tuple(scorer.name for scorer in self._scorers),
+            fast=fast,
+            kept=self._kept(times, provisional_boundaries(self._scorers, values, times)),
+        )
+
+    def _kept(self, times: FrameTimes, found: Sequence[Boundary]) -> tuple[KeptFrame, ...]:
+        if self._keeper is None or self._keeping is None:
+            return ()
+        starts = [0, *(boundary.frame for boundary in found)]
+        kept = self._keeper.finish(times, starts)
+        missing = missing_frames(times, starts, kept, self._keeping)
+        for number, frame in frames_at(self._path, times, missing, self._limits):
+            kept.append(self._keeper.keep(number, frame, times))
+        return tuple(sorted(kept, key=lambda frame: frame.frame))
 
 
-def _small_pictures(frames: FramePass) -> Iterator[tuple[av.VideoFrame, NDArray[np.uint8]]]:
-    """Frames with their small BGR pictures, all of the first one's size even where the video changes its size on the way.
-
-    FAST_BILINEAR samples as sparsely as PySceneDetect's own resize: the boundaries are the same on all 22 real test videos. Smoother
-    scalers see less noise and shift the scores (s02, s04)."""
-    reformatter = VideoReformatter()
-    size: tuple[int, int] | None = None
-    for frame in frames:
-        size = size or _detection_size(frame.width, frame.height)
-        small = reformatter.reformat(frame, *size, format="bgr24", interpolation="FAST_BILINEAR", threads=1)
-        picture: NDArray[np.uint8] = np.asarray(small.to_ndarray(), dtype=np.uint8)
-        yield frame, picture
+def provisional_boundaries(
+    scorers: Sequence[FrameScorer], scores: Mapping[str, NDArray[np.float32]], times: FrameTimes
+) -> tuple[Boundary, ...]:
+    """Of the first detector, with its own thresholds."""
+    if not scorers or not scorers[0].columns:
+        return ()
+    return boundaries(scorers[0].name, scores, times)
 
 
-def _detection_size(width_px: int, height_px: int) -> tuple[int, int]:
-    factor = max(1.0, max(width_px, height_px) / DETECTION_SIDE_PX)
-    return max(1, round(width_px / factor)), max(1, round(height_px / factor))
+class _CutScorer:
+    """A detector of the first kind, until its callers have switched."""
+
+    name, needs_bgr = "", True
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, detector: ShotDetector) -> None:
+        self._detector = detector
+        self.cuts: set[int] = set()
+
+    def process(self, frame: int, picture: SmallPicture) -> None:
+        assert picture.bgr is not None
+        self.cuts.update(self._detector.process(frame, picture.bgr))
+
+    def finish(self) -> dict[str, NDArray[np.float32]]:
+        self.cuts.update(self._detector.finish())
+        return {}
 
 
-class _LumaMeter:
-    """Brightness and change of brightness of small BGR pictures, frame by frame."""
-
-    def __init__(self) -> None:
-        self.means, self.changes = array("f"), array("f")
-        self._previous: NDArray[np.uint8] | None = None
-
-    def add(self, picture: NDArray[np.uint8]) -> None:
-        import cv2
-
-        luma: NDArray[np.uint8] = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-        self.means.append(float(luma.mean()))
-        self.changes.append(0.0 if self._previous is None else float(cv2.absdiff(luma, self._previous).mean()))
-        self._previous = luma
+def _with_cuts(scan: VideoScan, scorer: _CutScorer) -> VideoScan:
+    return replace(scan, cuts=tuple(sorted(cut for cut in scorer.cuts if 0 < cut < scan.num_frames)))

@@ -8,21 +8,28 @@ from av.container import InputContainer
 
 from internvid_pipeline.errors import DamagedMedia
 from internvid_pipeline.media.container import open_media, translated
+from internvid_pipeline.media.declared_end import overrun
 from internvid_pipeline.media.limits import MediaLimits
 
 _LAST_ENTRIES = 256  # streams are interleaved within a second or so: the last packets of the file are among these
-# Containers that write their length into the header and carry no complete index. Others estimate it from the bit rate.
+# Containers that write their length in seconds into the header. Others estimate it from the bit rate, or from what is there.
 _STATED_LENGTH = ("matroska", "flv")
 _SLACK_S = 1.0
 
 
 def missing_end(path: Path, container: InputContainer, stream: av.VideoStream, video_end_s: float, limits: MediaLimits) -> str | None:
-    """Why the file is known to be cut short, None where it is not. video_end_s: when the last decoded frame stops being shown."""
+    """Why the file is known to be cut short, None where it is not. video_end_s: when the last decoded frame stops being shown.
+
+    Three kinds of evidence: the index points behind the end; the outermost structure does (`declared_end`); the header states a length
+    in seconds that no stream reaches."""
     size_bytes = path.stat().st_size
     entries = stream.index_entries
     needed = max((entry.pos + entry.size for entry in entries[max(0, len(entries) - _LAST_ENTRIES) :]), default=0)
     if needed > size_bytes:
         return f"cut short: {size_bytes} bytes are there, its index goes to {needed}"
+    words = overrun(path, container.format.name)
+    if words is not None:
+        return f"cut short: {words}"
     if not container.format.name.startswith(_STATED_LENGTH) or container.duration is None:
         return None
     stated_end_s = (container.duration + (container.start_time or 0)) / 1e6

@@ -1,4 +1,5 @@
-"""Decoded frames to frames as they are written: upright, progressive, yuv420p, of one even size. One frame out for each frame in."""
+"""Decoded frames to frames as they are written: upright, progressive, 4:2:0 of 8 or 10 bits, of one even size. One frame out for each
+frame in."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +22,8 @@ _FULL_RANGE = 2
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """Of the frames that come out. pixel_ratio: width/height of one pixel. Colour tags are ffmpeg's numbers."""
+    """Of the frames that come out; sources of more than 8 bits get 10. pixel_ratio: width/height of one pixel. Colour tags are ffmpeg's
+    numbers."""
 
     width_px: int
     height_px: int
@@ -30,6 +32,7 @@ class PictureFormat:
     color_primaries: int
     color_trc: int
     color_range: int
+    pixel_format: str = "yuv420p"
 
 
 def output_format(first: av.VideoFrame, orientation: Orientation, pixel_ratio: Fraction, max_side_px: int | None) -> PictureFormat:
@@ -50,6 +53,7 @@ def output_format(first: av.VideoFrame, orientation: Orientation, pixel_ratio: F
         color_primaries=first.color_primaries,
         color_trc=first.color_trc,
         color_range=1 if is_rgb or not full_range else _FULL_RANGE,
+        pixel_format="yuv420p10le" if max(part.bits for part in first.format.components) > 8 else "yuv420p",
     )
 
 
@@ -65,6 +69,8 @@ class Upright:
 
     def add(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
         """Frames that are ready."""
+        if self._graph is None and self._fits(frame):
+            return [frame]
         kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         ready: list[av.VideoFrame] = []
         if kind != self._kind:
@@ -84,6 +90,15 @@ class Upright:
         ready = self._pull()
         self._graph, self._kind = None, ()
         return ready
+
+    def _fits(self, frame: av.VideoFrame) -> bool:
+        """True where the frame is already as it should be."""
+        target = self._target
+        if self._deinterlace or self._orientation.filters or frame.colorspace == _RGB_COLORSPACE:
+            return False
+        same_range = (frame.color_range == _FULL_RANGE) == (target.color_range == _FULL_RANGE)
+        same_size = (frame.width, frame.height) == (target.width_px, target.height_px)
+        return same_size and same_range and frame.format.name == target.pixel_format
 
     def _pull(self) -> list[av.VideoFrame]:
         assert self._graph is not None
@@ -124,5 +139,5 @@ class Upright:
         if frame.format.is_rgb or frame.colorspace == _RGB_COLORSPACE:
             colours += ":out_color_matrix=bt709"
         filters.append(("scale", f"{target.width_px}:{target.height_px}:flags={_FLAGS}{colours}"))
-        filters.append(("format", "yuv420p"))
+        filters.append(("format", target.pixel_format))
         return filters

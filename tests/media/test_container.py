@@ -1,5 +1,6 @@
 """Opening strangers' files: what is refused, in which words, and that nothing but the file itself is read."""
 
+import contextlib
 import errno
 import os
 import resource
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from internvid_pipeline.errors import ItemError, MediaLimitError, UnreadableMedia, is_machine_fault
-from internvid_pipeline.media.container import audio_stream, open_media, video_stream
+from internvid_pipeline.media.container import audio_stream, check_sound, open_media, video_stream
+from internvid_pipeline.media.iso_boxes import outline
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.probe import probe
+from tests.media.hostile_boxes import table, with_boxes
 from tests.media.made import Made, Track, beeps, numbered, shots_of, write_video
 
 
@@ -104,10 +107,40 @@ def test_limits(video: Path, limits: dict, said: str):
     assert next(iter(limits)) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("rate", "channels", "is_refused"), [(1, 1, True), (999, 1, True), (8000, 64, False), (48000, 65, True), (10**6, 1, True)]
+)
+def test_sound_that_no_machine_makes(rate: int, channels: int, is_refused: bool):
+    with pytest.raises(MediaLimitError, match="limits") if is_refused else contextlib.nullcontext():
+        check_sound(rate, channels, MediaLimits())
+
+
+def test_an_edit_list_without_end(tmp_path: Path, video: Path):
+    """ffmpeg needs 9 s for 5,000 entries, and minutes for 50,000; real ones have a handful. Many small ones are read."""
+    data = video.read_bytes()
+    few = tmp_path / "few.mp4"
+    few.write_bytes(with_boxes(data, {b"elst": table(b"elst", [(40, 1024 * k, 0x10000) for k in range(8)])}))
+    assert probe(few).video is not None
+    many = tmp_path / "many.mp4"
+    many.write_bytes(with_boxes(data, {b"elst": table(b"elst", [(1, 0, 0x10000)] * 1001)}))
+    assert words(many) == "has an edit list of 1001 entries, allowed are 1000 (limits.max_edits)"
+    many.write_bytes(with_boxes(data, {b"elst": table(b"elst", [(400, 1024, 0x10000)], count=10**9)}))
+    assert outline(many).most_edits == 1, "counted as far as they are there"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0", b"\0\0\0\1ftyp", b"\0\0\0\0moov", b"\0\0\0\x10moov\0\0\0\1trak" + b"\xff" * 8, b"\0\0\0\4moov" * 9]
+)
+def test_outlines_of_nonsense(tmp_path: Path, content: bytes):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(content)
+    assert outline(path).most_edits == 0 and outline(path).num_tracks <= 1
+
+
 def test_too_many_streams(tmp_path: Path):
     silence = Track(np.zeros((1, 2048), np.float32))
     many = write_video(tmp_path / "many.mkv", shots_of([5]), Made(tracks=[silence] * 70))
-    assert "71 streams" in words(many)
+    assert "more than 64 streams" in words(many)
 
 
 def test_no_file_handles_left_is_the_machines_fault(video: Path):

@@ -8,12 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from internvid_pipeline.errors import StorageError, UnreadableMedia, is_machine_fault
-from internvid_pipeline.records import ClipRecord, DropReason, MediaRef, SourceRecord, VideoRecord, to_table
+from internvid_pipeline.media.detectors import scorer
+from internvid_pipeline.media.scan import FrameKeeping, scan_video
+from internvid_pipeline.media.scan_file import write_scan
+from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, ScanRecord, SourceRecord, VideoRecord, to_table
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, WorkerContext
 from internvid_pipeline.storage import Root
 from stages.cut_clips import CutClips, CutClipsConfig
@@ -30,11 +34,44 @@ def video_row(path: Path, folder: Path) -> VideoRecord:
     return outcome.records[0]
 
 
-def run(path: Path, folder: Path, scratch: str = "scratch", **config: object) -> Outcome[ClipRecord]:
-    stage = CutClips(CutClipsConfig.model_validate({"preset": "ultrafast", **config}))
+def scan_row(video: VideoRecord, path: Path, folder: Path, detector: str = "content", minimum: int = 8) -> ScanRecord:
+    """As scan_videos writes it."""
+    folder.mkdir(exist_ok=True)
+    keeping = FrameKeeping(folder=folder, stem=video.video_id, minimum=minimum)
+    scan = scan_video(path, [scorer(detector)], frames=keeping)
+    file = folder / f"{video.video_id}.scan.parquet"
+    write_scan(scan, file)
+    frames = tuple(
+        FrameRef(frame=one.frame, time_s=one.time_s, width_px=one.width_px, height_px=one.height_px, media=MediaRef(uri=str(one.path)))
+        for one in scan.kept
+    )
+    return ScanRecord(
+        video_id=video.video_id,
+        source_uri=video.source_uri,
+        scan=MediaRef(uri=str(file)),
+        detectors=scan.detectors,
+        fast=False,
+        num_frames=scan.num_frames,
+        start_s=scan.times.seconds(int(scan.times.pts[0])),
+        end_s=scan.times.seconds(scan.times.end_pts),
+        time_base_num=scan.times.time_base.numerator,
+        time_base_den=scan.times.time_base.denominator,
+        interlaced=scan.interlaced,
+        num_damaged=len(scan.damaged),
+        broken_off=scan.broken_off,
+        luma_mean=float(scan.luma_mean.mean()),
+        motion=float(scan.luma_change.mean()),
+        frames=frames,
+    )
+
+
+def run(path: Path, folder: Path, scratch: str = "scratch", minimum: int = 8, **config: object) -> Outcome[ClipRecord]:
+    stage = CutClips(CutClipsConfig.model_validate({"detector": "content", **config}))
     (folder / scratch).mkdir(exist_ok=True)
     stage.setup(WorkerContext(root=Root(str(folder / "root")), scratch=folder / scratch, resources=stage.resources))
-    (outcome,) = stage.process([Item(video_row(path, folder))])
+    video = video_row(path, folder)
+    scanned = scan_row(video, path, folder / "scans", minimum=minimum)
+    (outcome,) = stage.process([Item(video, joined={ScanRecord: (scanned,)})])
     return outcome
 
 
@@ -55,7 +92,7 @@ def test_rows_and_files(tmp_path: Path):
     spans = ["000000500_000002100", "000002100_000003300", "000003300_000004100"]
     assert [clip.clip_id for clip in clips] == [f"{video.video_id}_{span}" for span in spans]
     for clip in clips:
-        assert clip.source_uri == str(path) and clip.video_id == video.video_id and clip.cut_mode == "reencode" and clip.has_audio
+        assert clip.source_uri == str(path) and clip.video_id == video.video_id and clip.has_audio and clip.audio_mode == "copy"
         assert Fraction(clip.start_pts * clip.time_base_num, clip.time_base_den) == Fraction(str(clip.start_s))
         assert Fraction(clip.end_pts * clip.time_base_num, clip.time_base_den) == Fraction(str(clip.end_s))
         assert clip.fps == pytest.approx(25) and (clip.width_px, clip.height_px) == (320, 180)
@@ -64,8 +101,7 @@ def test_rows_and_files(tmp_path: Path):
         assert numbers_in(media) == list(range(clip.start_frame, clip.end_frame))
         assert clip.middle_frame in [frame.frame for frame in clip.frames] and len(clip.frames) >= 8
         for frame in clip.frames:
-            file = frame.media.scratch_path
-            assert file is not None and file.name == f"{clip.clip_id}.f{frame.frame:07d}.jpg"
+            assert Path(frame.media.uri).name == f"{video.video_id}.f{frame.frame:07d}.jpg"  # the scan's, not written again
             assert frame.time_s == pytest.approx(0.5 + 0.04 * frame.frame)
     assert to_table(clips, ClipRecord).num_rows == 3
 
@@ -76,7 +112,7 @@ def test_two_runs_give_the_same_files_and_rows(tmp_path: Path):
     stored = [[replace(clip, media=MediaRef(uri=""), frames=()) for clip in clips] for clips in (first, second)]
     assert stored[0] == stored[1]
     names = sorted(file.name for file in (tmp_path / "one").iterdir())
-    assert names == sorted(file.name for file in (tmp_path / "two").iterdir()) and len(names) == 2 * (1 + 9)
+    assert names == sorted(file.name for file in (tmp_path / "two").iterdir()) and len(names) == 2
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
 
@@ -145,16 +181,60 @@ def test_a_file_cut_short_loses_its_last_shot_only(tmp_path: Path):
 
 
 def test_clips_are_as_asked(tmp_path: Path):
-    """No larger than 160 px, frames of 96 px, at least three of them."""
-    config = {"max_side_px": 160, "frames": {"minimum": 3, "max_side_px": 96, "jpeg_quality": 50}}
-    (clip,) = clips_of(run(write_video(tmp_path / "v.mp4", shots_of([30])), tmp_path, **config))
-    assert (clip.width_px, clip.height_px) == (160, 90) and len(clip.frames) == 3
-    assert {(frame.width_px, frame.height_px) for frame in clip.frames} == {(96, 54)}
-    file = clip.frames[0].media.scratch_path
-    assert file is not None
-    import cv2
+    """No larger than 160 px, ten frames a second; the scan kept one frame, so that more are decoded, of 96 px."""
+    config = {"max_side_px": 160, "fps": 10, "frames": {"minimum": 3, "max_side_px": 96, "jpeg_quality": 50}}
+    (clip,) = clips_of(run(write_video(tmp_path / "v.mp4", shots_of([30])), tmp_path, minimum=1, **config))
+    assert (clip.width_px, clip.height_px) == (160, 90) and (clip.num_frames, clip.num_clip_frames) == (30, 12)
+    added = [frame for frame in clip.frames if frame.media.scratch_path is not None]
+    assert len(clip.frames) >= 3 and len(added) >= 2 and {(frame.width_px, frame.height_px) for frame in added} == {(96, 54)}
+    assert [frame.frame for frame in clip.frames] == sorted(frame.frame for frame in clip.frames)
+    for frame in added:
+        assert number_of(cv2.imread(str(frame.media.scratch_path))) == frame.frame
 
-    assert number_of(cv2.imread(str(file))) == clip.frames[0].frame
+
+def test_a_changed_threshold_only_cuts_again(tmp_path: Path):
+    """The same scan with a threshold that no cut reaches: one clip, and the scan's frames of it."""
+    path = write_video(tmp_path / "v.mp4", shots_of([40, 30]))
+    assert len(clips_of(run(path, tmp_path))) == 2
+    (clip,) = clips_of(run(path, tmp_path, threshold=250))
+    assert (clip.start_frame, clip.end_frame) == (0, 70) and len(clip.frames) >= 16
+
+
+def test_copying_alone(tmp_path: Path):
+    """Key frames every 10 frames, shots of 35 and 30: the second begins at 40, and the table says what was asked for."""
+    path = write_video(tmp_path / "v.mp4", shots_of([35, 30]), Made(gop=10, options={"sc_threshold": "0", "bf": "0"}))
+    first, second = clips_of(run(path, tmp_path, mode="copy"))
+    assert (first.start_frame, first.end_frame, second.start_frame, second.end_frame) == (0, 35, 40, 65)
+    assert {first.cut_mode, second.cut_mode} == {"copy"} and first.num_reencoded == 0
+    assert Fraction(second.asked_start_pts * second.time_base_num, second.time_base_den) == Fraction(35, 25)
+    assert Fraction(second.start_pts * second.time_base_num, second.time_base_den) == Fraction(40, 25)
+    none = run(write_video(tmp_path / "w.mp4", shots_of([35, 30]), Made(gop=250, options={"sc_threshold": "0"})), tmp_path, mode="copy")
+    assert isinstance(none, Emit) and [part.reason for part in none.dropped_parts] == [DropReason.NOT_COPYABLE]
+
+
+def test_smart_cuts_say_how_much_was_encoded(tmp_path: Path):
+    path = write_video(tmp_path / "v.mp4", shots_of([35, 30]), Made(gop=10, options={"sc_threshold": "0", "bf": "0"}))
+    first, second = clips_of(run(path, tmp_path))
+    assert (first.cut_mode, first.num_reencoded, second.cut_mode, second.num_reencoded) == ("copy", 0, "smart", 5)
+    for clip in (first, second):
+        media = clip.media.scratch_path
+        assert media is not None and numbers_in(media) == list(range(clip.start_frame, clip.end_frame))
+
+
+@pytest.mark.parametrize(("rule", "lengths"), [("keep", [75]), ("split", [25, 25, 25]), ("random_segment", [25]), ("drop", [])])
+def test_long_shots(tmp_path: Path, rule: str, lengths: list[int]):
+    """One shot of 3 s where clips last at most 1 s."""
+    outcome = run(write_video(tmp_path / "v.mp4", shots_of([75])), tmp_path, max_clip_s=1.0, long_shots=rule)
+    if rule == "drop":
+        assert isinstance(outcome, Drop) and outcome.reason == DropReason.TOO_LONG
+        return
+    assert [clip.num_frames for clip in clips_of(outcome)] == lengths
+
+
+def test_still_shots(tmp_path: Path):
+    pictures = [*[shots_of([1])[0]] * 30, *shots_of([0, 30])]
+    outcome = run(write_video(tmp_path / "v.mp4", pictures), tmp_path, min_motion=0.01)
+    assert isinstance(outcome, Emit) and [part.reason for part in outcome.dropped_parts] == [DropReason.STILL]
 
 
 def test_nothing_stays_of_a_video_that_fails(tmp_path: Path):
@@ -173,18 +253,26 @@ def test_nothing_stays_of_a_video_that_fails(tmp_path: Path):
 def test_the_deadline_grows_with_length_and_picture(tmp_path: Path):
     stage = CutClips(CutClipsConfig())
     video = video_row(write_video(tmp_path / "v.mp4", shots_of([25])), tmp_path)
-    assert stage.deadline_s(video) == pytest.approx(120 + 30 * 1.0)
-    long = replace(video, duration_s=3600.0)
-    assert stage.deadline_s(replace(long, width_px=3840, height_px=2160)) == pytest.approx(120 + 30 * 3600 * 4)
+    short = stage.deadline_s(video)
+    long = replace(video, duration_s=600.0, media=replace(video.media, size_bytes=10**8))
+    assert 100 < short < stage.deadline_s(long) < stage.deadline_s(replace(long, width_px=3840, height_px=2160))
     unknown = replace(video, duration_s=None, media=replace(video.media, size_bytes=10**9))
     assert stage.deadline_s(unknown) > 3600
 
 
 def test_config_has_bounds_and_refuses_unknown_keys():
-    for wrong in ({"threshold": 0}, {"crf": 60}, {"preset": "quick"}, {"frames": {"jpeg_quality": 100}}, {"thresold": 27}):
+    for wrong in (
+        {"threshold": 0},
+        {"crf": 60},
+        {"preset": "sloppy"},
+        {"mode": "fast"},
+        {"audio_rate_hz": 44000},
+        {"frames": {"jpeg_quality": 100}},
+        {"thresold": 27},
+    ):
         with pytest.raises(ValidationError):
             CutClipsConfig.model_validate(wrong)
-    assert CutClipsConfig().threshold == 27.0 and CutClipsConfig().frames.minimum == 8
+    assert CutClipsConfig().threshold is None and CutClipsConfig().frames.minimum == 8
 
 
 @pytest.mark.skipif(shared_videos() is None, reason="the real test videos are absent (INTERNVID_TEST_VIDEOS)")
@@ -211,18 +299,20 @@ def test_real_videos(tmp_path: Path):
 def test_a_video_that_is_no_longer_there(tmp_path: Path):
     path = write_video(tmp_path / "v.mp4", shots_of([20]))
     video = video_row(path, tmp_path)
+    scanned = scan_row(video, path, tmp_path / "scans")
     path.unlink()
-    stage = CutClips(CutClipsConfig())
+    stage = CutClips(CutClipsConfig(detector="content"))
     stage.setup(WorkerContext(root=Root(str(tmp_path / "root")), scratch=tmp_path, resources=stage.resources))
     with pytest.raises(UnreadableMedia, match="No such file"):
-        stage.process([Item(video)])
+        stage.process([Item(video, joined={ScanRecord: (scanned,)})])
 
 
 def test_a_video_that_has_changed(tmp_path: Path):
     path = write_video(tmp_path / "v.mp4", shots_of([20]))
     video = video_row(path, tmp_path)
+    scanned = scan_row(video, path, tmp_path / "scans")
     write_video(path, shots_of([30]))
-    stage = CutClips(CutClipsConfig())
+    stage = CutClips(CutClipsConfig(detector="content"))
     stage.setup(WorkerContext(root=Root(str(tmp_path / "root")), scratch=tmp_path, resources=stage.resources))
     with pytest.raises(UnreadableMedia, match="has changed"):
-        stage.process([Item(video)])
+        stage.process([Item(video, joined={ScanRecord: (scanned,)})])

@@ -1,0 +1,177 @@
+"""Frames for models, picked while the video is decoded: more than are needed, for where its shots lie is only known afterwards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from internvid_pipeline.media.frames import FrameSaver, KeptFrame, ShrunkFrame, choose_frames
+from internvid_pipeline.media.orientation import Orientation
+from internvid_pipeline.media.times import FrameTimes
+
+_SURE_CHANGE = 4.0  # mean luma difference below which nothing is taken for a new shot, and how many times the usual one it must be
+_TIMES_USUAL = 2.5
+_USUAL_WEIGHT = 1 / 16
+_FALLBACK_STEP_S = 0.04  # between frames without times
+_MOST_BYTES = 32_000_000
+
+
+@dataclass(frozen=True)
+class FrameKeeping:
+    """Which frames are kept, and how. Files are `<folder>/<stem>.f<number>.jpg`, the frame's number with seven digits.
+
+    per_second, minimum: see `frames.choose_frames`. max_side_px, jpeg_quality: see `frames.FrameSaver`.
+    """
+
+    folder: Path
+    stem: str
+    per_second: float = 1.0
+    minimum: int = 8
+    max_side_px: int = 384
+    jpeg_quality: int = 90
+
+    def path(self, frame: int) -> Path:
+        """The file of a frame."""
+        return self.folder / f"{self.stem}.f{frame:07d}.jpg"
+
+
+class FrameKeeper:
+    """Given every decoded frame in order; holds at most `_MOST_BYTES` of shrunk frames in memory, the others as files.
+
+    Candidates are a grid of twice `per_second`, and after a frame that may begin a shot all of the next `minimum` frames, then every
+    second one, every fourth and so on until the grid is reached: however long the shot turns out, there are enough, and the one nearest to
+    its middle is at most 1/16 of the shot away, and at most a quarter of `1 / per_second`, whichever is less.
+    """
+
+    def __init__(self, keeping: FrameKeeping, orientation: Orientation, pixel_ratio: Fraction, time_base: Fraction) -> None:
+        self._keeping, self._pixel_ratio, self._time_base = keeping, pixel_ratio, float(time_base)
+        self._saver = FrameSaver(keeping.max_side_px, keeping.jpeg_quality, orientation)
+        self._grid_s = 0.5 / keeping.per_second
+        self._long_s = keeping.minimum * self._grid_s  # from this length on, the grid alone has `minimum` frames
+        self._most_pending = max(1, _MOST_BYTES // (2 * keeping.max_side_px**2))
+        self._written: dict[int, KeptFrame] = {}
+        self._pending: list[_Candidate] = []
+        self._first, self._first_s = 0, 0.0  # of the possible shot that runs
+        self._last, self._last_s = -1, -1e9  # the last candidate
+        self._grid_written_s = -1e9
+        self._now_s = -_FALLBACK_STEP_S
+        self._usual_change = 0.0
+
+    def add(self, number: int, frame: av.VideoFrame, change: float) -> None:
+        """change: mean luma difference to the frame before."""
+        pts = frame.pts
+        now_s = self._now_s = self._now_s + _FALLBACK_STEP_S if pts is None else pts * self._time_base
+        begins = number == 0 or change > max(_SURE_CHANGE, _TIMES_USUAL * self._usual_change)
+        self._usual_change += (min(change, 2 * self._usual_change + 1) - self._usual_change) * _USUAL_WEIGHT
+        if begins:
+            self._close(now_s)
+            self._first, self._first_s, self._grid_written_s = number, now_s, -1e9
+        elif (
+            now_s - self._last_s < self._grid_s
+            and number - self._last < 1 << ((number - self._first) // self._keeping.minimum).bit_length()
+        ):
+            return
+        self._last, self._last_s = number, now_s
+        self._pending.append(_Candidate(number, now_s, self._saver.shrink(frame, self._pixel_ratio)))
+        if now_s - self._first_s > self._long_s:
+            self._thin()
+        elif len(self._pending) > self._most_pending:
+            self._write(self._pending)
+
+    def finish(self, times: FrameTimes, starts: Sequence[int]) -> list[KeptFrame]:
+        """Of each shot the frames of `choose_frames`, or the candidates nearest to them; files of the other candidates are deleted.
+
+        starts: first frames of all shots, ascending, the first one 0. A shot may still have fewer than `minimum` where `add` took its
+        beginning for none: see `missing_frames`."""
+        self._close(self._now_s + _FALLBACK_STEP_S)
+        candidates = np.array(sorted(self._written), dtype=np.int64)
+        chosen: set[int] = set()
+        for start, end in pairwise((*starts, times.num_frames)):
+            inside = candidates[np.searchsorted(candidates, start) : np.searchsorted(candidates, end)]
+            chosen |= _nearest(inside, times, start, end, self._keeping)
+        for number in self._written.keys() - chosen:
+            self._written.pop(number).path.unlink()
+        return [replace(self._written[number], time_s=times.seconds(int(times.pts[number]))) for number in sorted(chosen)]
+
+    def keep(self, number: int, frame: av.VideoFrame, times: FrameTimes) -> KeptFrame:
+        """Adds a frame after `finish`."""
+        time_s = times.seconds(int(times.pts[number]))
+        kept = self._saver.save(frame, self._pixel_ratio, number, time_s, self._keeping.path(number))
+        self._written[number] = kept
+        return kept
+
+    def abandon(self) -> None:
+        """Deletes what was written."""
+        for kept in self._written.values():
+            kept.path.unlink(missing_ok=True)
+        self._written.clear()
+
+    def _close(self, end_s: float) -> None:
+        """The possible shot ends at `end_s`: of its frames those are written that `choose_frames` may want."""
+        minimum = self._keeping.minimum
+        if len(self._pending) > minimum + 1:
+            steps = {(2 * step + 1) / (2 * minimum) for step in range(minimum)} | {0.5}
+            times_s = np.array([candidate.time_s for candidate in self._pending])
+            wanted_s = self._first_s + np.array(sorted(steps)) * (end_s - self._first_s)
+            nearest = np.unique(np.abs(times_s[:, None] - wanted_s).argmin(axis=0))
+            self._write([self._pending[index] for index in nearest])
+        else:
+            self._write(self._pending)
+
+    def _thin(self) -> None:
+        """The possible shot has become so long that the grid is enough for it."""
+        kept = []
+        for candidate in self._pending:
+            if candidate.time_s - self._grid_written_s >= 0.99 * self._grid_s:
+                self._grid_written_s = candidate.time_s
+                kept.append(candidate)
+        self._write(kept)
+
+    def _write(self, candidates: Sequence["_Candidate"]) -> None:
+        for candidate in candidates:
+            path = self._keeping.path(candidate.number)
+            self._written[candidate.number] = self._saver.write(candidate.shrunk, candidate.number, candidate.time_s, path)
+        self._pending = []
+
+
+def missing_frames(times: FrameTimes, starts: Sequence[int], kept: Sequence[KeptFrame], keeping: FrameKeeping) -> list[int]:
+    """Frames to be added, ascending, so that every shot has `minimum` of them or all that it has."""
+    there = np.array([frame.frame for frame in kept], dtype=np.int64)
+    missing: set[int] = set()
+    for start, end in pairwise((*starts, times.num_frames)):
+        have = int(np.searchsorted(there, end) - np.searchsorted(there, start))
+        if have < min(keeping.minimum, end - start):
+            missing.update(choose_frames(times, start, end, keeping.per_second, keeping.minimum).frames)
+    return sorted(missing.difference(there.tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    number: int
+    time_s: float
+    shrunk: ShrunkFrame
+
+
+def _nearest(candidates: NDArray[np.int64], times: FrameTimes, start: int, end: int, keeping: FrameKeeping) -> set[int]:
+    """Of the candidates inside the shot [start, end) those that lie nearest to the frames of `choose_frames`, and where two of these share
+    one, others beside them until there are `minimum`."""
+    if len(candidates) == 0:
+        return set()
+    choice = choose_frames(times, start, end, keeping.per_second, keeping.minimum)
+    shown = times.pts[candidates]
+    after = np.clip(np.searchsorted(shown, times.pts[list(choice.frames)]), 1, max(1, len(candidates) - 1))
+    before = after - 1
+    after = np.minimum(after, len(candidates) - 1)
+    wanted = times.pts[list(choice.frames)]
+    nearest = np.where(np.abs(shown[after] - wanted) < np.abs(shown[before] - wanted), after, before)
+    chosen = {int(candidates[index]) for index in nearest}
+    rest = [int(number) for number in candidates if int(number) not in chosen]
+    lacking = min(keeping.minimum - len(chosen), len(rest))
+    if lacking > 0:
+        chosen.update(rest[round((step + 0.5) * len(rest) / lacking - 0.5)] for step in range(lacking))
+    return chosen
