@@ -5,8 +5,9 @@ from internvid_pipeline.engine.partition import run_partition
 from internvid_pipeline.engine.partitions import partition_numbers
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
 from internvid_pipeline.engine.preview import Preview, StagePreview, preview
-from internvid_pipeline.engine.report import StageStatus, StatusReader, read_losses
+from internvid_pipeline.engine.report import StageStatus, read_losses
 from internvid_pipeline.engine.run import ENGINES, RunReport, open_root, run_dataset
+from internvid_pipeline.engine.status import StatusReader
 
 __all__ = [
     "ENGINES",

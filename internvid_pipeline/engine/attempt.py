@@ -1,16 +1,22 @@
 """A partition tried again when storage or the machine fails it; what the engines report of each."""
 
+import logging
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from internvid_pipeline.engine import metrics
 from internvid_pipeline.engine.host import Host
+from internvid_pipeline.engine.logs import where
+from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.partition import run_partition
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.errors import InternvidError, StorageError
 from internvid_pipeline.storage import Root
 
+_log = logging.getLogger(__name__)
 _BACKOFF_S = 1.0
 _ERRORS_IN_A_ROW = 8  # a full disk fails every partition: going on would compute everything for nothing
 
@@ -38,10 +44,12 @@ class PartitionError:
 
 @dataclass
 class SegmentResult:
-    """What an engine did with a segment. errors: partitions that could not be run. gave_up: it stopped before trying all."""
+    """What an engine did with a segment. errors: partitions that could not be run. gave_up: it stopped before trying all. stalled: no
+    worker could be placed any more."""
 
     errors: list[PartitionError] = field(default_factory=list)
     gave_up: bool = False
+    stalled: bool = False
 
 
 def should_give_up(recent: Sequence[PartitionError | None]) -> bool:
@@ -51,21 +59,32 @@ def should_give_up(recent: Sequence[PartitionError | None]) -> bool:
     return in_a_row or any(error is not None and error.kind is ErrorKind.FATAL for error in last)
 
 
-def attempt_partition(root: Root, plan: StagePlan, partition: int, host: Callable[[], Host], attempts: int) -> PartitionError | None:
+def attempt_partition(
+    root: Root, plan: StagePlan, partition: int, host: Callable[[], Host], attempts: int, ownership: Ownership | None = None
+) -> PartitionError | None:
     """Runs a stage over a partition, again with back-off where the machine fails it. None when the partition is done."""
     for attempt in range(1, attempts + 1):
         try:
+            if ownership is not None:
+                ownership.check()
             run_partition(root, plan, partition, host())
             return None
         except FileNotFoundError as error:
-            return PartitionError(plan.name, partition, f"what it reads is not there: {error}", ErrorKind.MISSING)
+            return _not_run(plan, partition, f"what it reads is not there: {error}", ErrorKind.MISSING)
         except (StorageError, OSError) as error:
             if attempt == attempts:
-                return PartitionError(plan.name, partition, _words(error, root), ErrorKind.MACHINE)
+                return _not_run(plan, partition, _words(error, root), ErrorKind.MACHINE)
+            _log.warning("try %d of %d: %s", attempt, attempts, _words(error, root), extra=where(plan.name, partition))
         except InternvidError as error:
-            return PartitionError(plan.name, partition, str(error), ErrorKind.FATAL)
-        time.sleep(_BACKOFF_S * 2**attempt)
+            return _not_run(plan, partition, str(error), ErrorKind.FATAL)
+        time.sleep(random.uniform(0.5, 1.5) * _BACKOFF_S * 2**attempt)
     return None
+
+
+def _not_run(plan: StagePlan, partition: int, message: str, kind: ErrorKind) -> PartitionError:
+    metrics.not_run(plan, str(kind))
+    _log.error("%s", message, extra=where(plan.name, partition, kind=str(kind)))
+    return PartitionError(plan.name, partition, message, kind)
 
 
 def _words(error: StorageError | OSError, root: Root) -> str:

@@ -15,8 +15,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from internvid_pipeline.engine.worker import StageWorker, failure
-from internvid_pipeline.stage import WorkerContext
+from internvid_pipeline.engine.worker import StageWorker, failure, worker_context
 
 _PARENT_POLL_S = 0.5
 
@@ -52,7 +51,7 @@ def serve(connection: Connection) -> None:
         try:
             if message[0] == "setup":
                 _, plan, root, scratch, reduced = message
-                worker = StageWorker(plan.build(), WorkerContext(root=root, scratch=scratch, resources=plan.resources, reduced=reduced))
+                worker = StageWorker(plan.build(), worker_context(plan, root, scratch, reduced))
                 send("ready")
             elif worker is not None:
                 worker.run(message[1], lambda index: send("begin", index), lambda index, outcome: send("finish", index, outcome))
@@ -68,6 +67,7 @@ def main() -> None:
     """Entry of the process."""
     faulthandler.enable()  # a segfault leaves its Python stack in stderr, which goes into the failure's detail
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends us
+    signal.signal(signal.SIGTERM, lambda number, frame: None)  # so is the end of a machine, which all its processes are told of
     _die_with_parent()
     connection = Connection(int(sys.argv[1]))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):

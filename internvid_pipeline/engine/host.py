@@ -20,11 +20,15 @@ from typing import Any, Protocol
 
 import psutil
 
+from internvid_pipeline.config import PlacementConfig
+from internvid_pipeline.engine.leaving import is_leaving
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.engine.worker import StageWorker
+from internvid_pipeline.engine.reduce import Reduced
+from internvid_pipeline.engine.scratch_guard import ScratchGuard
+from internvid_pipeline.engine.worker import StageWorker, worker_context
 from internvid_pipeline.errors import InternvidError, SetupError, StorageError
-from internvid_pipeline.stage import Fail, Item, Outcome, Stage, WorkerContext
-from internvid_pipeline.storage import Root, owned_folder, scratch_base
+from internvid_pipeline.stage import Fail, Item, Outcome, Stage
+from internvid_pipeline.storage import Root, owned_folder, scratch_base, scratch_bound_bytes
 
 _POLL_S = 0.2
 _SETUP_DEADLINE_S = 3600.0  # loading a large model from a slow disk; a stage's own items have their own deadlines
@@ -44,6 +48,9 @@ class Host(Protocol):
     def close(self) -> None:
         """Ends the worker and deletes its scratch folder."""
 
+    def abandon(self) -> None:
+        """Ends the worker at once, from another thread."""
+
 
 class _Death(Exception):
     """The worker is gone. is_certain: we ended it ourselves for what the item did."""
@@ -56,11 +63,11 @@ class _Death(Exception):
 class DirectHost:
     """The stage in this very process: for a debugger. Nothing ends a stage that hangs, and a crash is a crash."""
 
-    def __init__(self, plan: StagePlan, root: Root, reduced: Mapping[str, float]) -> None:
+    def __init__(self, plan: StagePlan, root: Root, reduced: Reduced) -> None:
         self.scratch = owned_folder(scratch_base())
         stage = plan.build()
         _prepare_node(plan, stage)
-        self._worker = StageWorker(stage, WorkerContext(root=root, scratch=self.scratch, resources=plan.resources, reduced=reduced))
+        self._worker = StageWorker(stage, worker_context(plan, root, self.scratch, reduced))
 
     def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
         outcomes: dict[int, Outcome[Any]] = {}
@@ -71,11 +78,15 @@ class DirectHost:
         self._worker.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
+    def abandon(self) -> None:
+        """This process is the worker: it ends with it."""
+
 
 class ProcessHost:
-    """The stage in a child process, watched."""
+    """The stage in a child process, watched. scratch_bytes: most bytes of scratch files on this machine, over all its workers."""
 
-    def __init__(self, plan: StagePlan, root: Root, reduced: Mapping[str, float]) -> None:
+    def __init__(self, plan: StagePlan, root: Root, reduced: Reduced, scratch_bytes: int | None = None) -> None:
+        self._scratch_guard = ScratchGuard(scratch_bytes) if scratch_bytes is not None else None
         self.plan, self.root, self.reduced = plan, root, reduced
         self.stage = plan.build()
         self.scratch = owned_folder(scratch_base())
@@ -91,6 +102,8 @@ class ProcessHost:
     def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
         outcomes: dict[int, Outcome[Any]] = {}
         pending = dict(enumerate(items))
+        if self._scratch_guard is not None:
+            self._scratch_guard.wait_for_room()
         while pending:
             begun: set[int] = set()
             try:
@@ -165,6 +178,7 @@ class ProcessHost:
             self._end()
             raise _fault(self.plan.name, *message[1:])
         self._check_memory()
+        self._check_scratch()
         if message is None and time.monotonic() > deadline:
             self._end(signal.SIGABRT)
             raise _Death("DeadlineExceeded", f"no result within {limit_s:.0f} s; the worker was ended (placement deadline_factor)", True)
@@ -178,6 +192,15 @@ class ProcessHost:
         if held_mb > bound_mb:
             self._end()
             raise _Death("MemoryLimit", f"the worker held more than its bound of {bound_mb} MB and was ended (placement memory_mb)", True)
+
+    def _check_scratch(self) -> None:
+        """The partition's fault, not the item's: its earlier items fill the folder as well."""
+        if self._scratch_guard is not None and self._scratch_guard.is_over(self.scratch):
+            self._end()
+            raise StorageError(
+                f"stage {self.plan.name}: scratch files in {scratch_base()} grew past the bound of this machine; "
+                "raise placement.scratch_mb, lower max_workers or source.partition_videos, or move TMPDIR to a larger disk"
+            )
 
     def _memory_mb(self) -> float:
         assert self._process is not None
@@ -197,6 +220,8 @@ class ProcessHost:
         return self._connection
 
     def _start(self) -> None:
+        if is_leaving():
+            raise StorageError(f"stage {self.plan.name}: this worker was told to leave (SIGTERM)")
         _prepare_node(self.plan, self.stage)
         ours, theirs = socket.socketpair()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -212,7 +237,7 @@ class ProcessHost:
             )
         theirs.close()
         self._connection = Connection(ours.detach())
-        self._send(self._connection, ("setup", self.plan, self.root, self.scratch, dict(self.reduced)))
+        self._send(self._connection, ("setup", self.plan, self.root, self.scratch, self.reduced))
         deadline = time.monotonic() + _SETUP_DEADLINE_S
         while self._receive(self._connection, deadline, _SETUP_DEADLINE_S) is None:
             pass
@@ -244,6 +269,12 @@ class ProcessHost:
         if self._connection is not None:
             self._connection.close()
         self._process = self._connection = None
+
+    def abandon(self) -> None:
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         if self._connection is not None and self._process is not None:
@@ -282,6 +313,8 @@ def _fault(stage: str, error_class: str, message: str, detail: str) -> Internvid
     return fault
 
 
-def open_host(plan: StagePlan, root: Root, reduced: Mapping[str, float], isolate: bool) -> Host:
-    """A host for a stage: in a process that may die, or (isolate False) in this one."""
-    return ProcessHost(plan, root, reduced) if isolate else DirectHost(plan, root, reduced)
+def open_host(plan: StagePlan, root: Root, reduced: Reduced, placement: PlacementConfig) -> Host:
+    """A host for a stage: in a process that may die, or (placement.isolate False) in this one."""
+    if not placement.isolate:
+        return DirectHost(plan, root, reduced)
+    return ProcessHost(plan, root, reduced, scratch_bound_bytes(placement.scratch_mb))

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, attempt_partition, should_give_up
 from internvid_pipeline.engine.host import Host, open_host
+from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.storage import Root
 
 
@@ -12,28 +15,31 @@ def run_segment(
     root: Root,
     plans: Sequence[StagePlan],
     todo: Mapping[str, Sequence[int]],
-    reduced: Mapping[str, Mapping[str, float]],
-    isolate: bool,
-    attempts: int,
+    reduced: Mapping[str, Reduced],
+    placement: PlacementConfig,
+    sizes: Mapping[int, int],
+    run: str,
 ) -> SegmentResult:
     """Runs the stages of a segment over their partitions to do (by stage name). A partition that cannot be run is left out of the
     stages behind. Returns what could not be run."""
+    del sizes  # one after the other: no order is shorter than another
     result = SegmentResult()
     lost: set[int] = set()
     for plan in plans:
         hosts: list[Host] = []
         recent: list[PartitionError | None] = []
+        ownership = Ownership(root, plan, run)
 
         def host(plan: StagePlan = plan, hosts: list[Host] = hosts) -> Host:
             if not hosts:
-                hosts.append(open_host(plan, root, reduced.get(plan.name, {}), isolate))
+                hosts.append(open_host(plan, root, reduced.get(plan.name, Reduced()), placement))
             return hosts[0]
 
         try:
             for partition in todo[plan.name]:
                 if partition in lost:
                     continue
-                error = attempt_partition(root, plan, partition, host, attempts)
+                error = attempt_partition(root, plan, partition, host, placement.partition_attempts, ownership)
                 recent.append(error)
                 if error is not None:
                     result.errors.append(error)
@@ -47,6 +53,6 @@ def run_segment(
     return result
 
 
-def machine_resources() -> tuple[float, float]:
-    """CPUs and GPUs for this engine: unbounded, since its stages take turns."""
-    return float("inf"), float("inf")
+def machines(plans: Sequence[StagePlan], wait_s: float) -> None:
+    """None: unbounded, since the stages of this engine take turns."""
+    del plans, wait_s

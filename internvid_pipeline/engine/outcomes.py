@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
-from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, SourceRecord, VideoRecord
+from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, ScanRecord, SourceRecord, VideoRecord
 from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_table
+
+_WHOLE = (SourceRecord, VideoRecord, ScanRecord)  # inputs of stages that look at whole videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Ite
     for plan in plans:
         stage = plan.build()
         writes = stage.writes
-        _collect_losses(root, plan, partition, stage.reads in (SourceRecord, VideoRecord), losses, lost_parts)
+        _collect_losses(root, plan, partition, stage.reads in _WHOLE, losses, lost_parts)
         if writes in (VideoRecord, ClipRecord, SampleRecord):
             for row in read_rows(root, plan.folder, partition, writes):
                 if writes is VideoRecord:

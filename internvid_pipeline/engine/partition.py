@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import logging
 import platform
 import re
 import shutil
@@ -13,14 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from internvid_pipeline import __version__
+from internvid_pipeline.engine import metrics
 from internvid_pipeline.engine.host import Host
+from internvid_pipeline.engine.leaving import committing
+from internvid_pipeline.engine.logs import where
+from internvid_pipeline.engine.measures import video_seconds
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.publish import check_current, take_back
 from internvid_pipeline.engine.read_items import read_items
 from internvid_pipeline.errors import ContractError
 from internvid_pipeline.records import DropRecord, FailureRecord, MediaRef
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
 from internvid_pipeline.storage import Manifest, MediaTarWriter, Root, StoredFile, layout, read_manifest, store_file, write_table
 
+_log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # of objects in memory: they would make the tables of two equal runs differ
 
 
@@ -44,16 +51,31 @@ def run_partition(root: Root, plan: StagePlan, partition: int, host: Host) -> Ma
     started_at, start = _now(), time.monotonic()
     stage = plan.build()
     items = read_items(root, plan, stage, partition)
+    metrics.begun(plan, len(items))
     try:
         results = _sorted_out(stage, items, host.run(items))
-        with root.staging() as staging:
+        check_current(root, plan)
+        with committing(), root.staging() as staging:
             files = _store(root, plan, stage, partition, results, host.scratch, staging)
+            manifest = _manifest(plan, partition, items, results, files, started_at, time.monotonic() - start)
+            is_first = root.put_bytes_if_absent(layout.manifest(plan.folder, partition), manifest.to_json())
     finally:
+        metrics.begun(plan, 0)
         _empty(host.scratch)
-    manifest = _manifest(plan, partition, len(items), results, files, started_at, time.monotonic() - start)
-    if not root.put_bytes_if_absent(layout.manifest(plan.folder, partition), manifest.to_json()):
+    if not is_first:
         return read_manifest(root, plan.folder, partition)  # a twin was first: its result stands
+    take_back(root, plan, manifest)
+    metrics.committed(plan, manifest)
+    _log_done(manifest, results)
     return manifest
+
+
+def _log_done(manifest: Manifest, results: _Results) -> None:
+    for failure in results.failures:
+        about = where(manifest.stage, manifest.partition, failure.item_id, error_class=failure.error_class, attempts=failure.attempts)
+        _log.warning("%s: %s", failure.error_class, failure.message, extra=about)
+    counts = {name: getattr(manifest, name) for name in ("inputs", "emitted", "dropped", "failed", "rows", "wall_s", "video_s")}
+    _log.info("partition done", extra=where(manifest.stage, manifest.partition, **counts))
 
 
 def _now() -> str:
@@ -157,8 +179,7 @@ def _with_stored_media(value: Any, refs: Mapping[Path, MediaRef]) -> Any:
     if isinstance(value, MediaRef):
         if value.scratch_path is None:
             return value
-        stored = refs[value.scratch_path]
-        return stored if value.offset_bytes is None else dataclasses.replace(value, uri=stored.uri)
+        return _part_of(refs[value.scratch_path], value)
     if isinstance(value, tuple):
         return tuple(_with_stored_media(part, refs) for part in value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type) and _scratch_files(value):
@@ -168,9 +189,28 @@ def _with_stored_media(value: Any, refs: Mapping[Path, MediaRef]) -> Any:
     return value
 
 
+def _part_of(stored: MediaRef, part: MediaRef) -> MediaRef:
+    """A range of a scratch file, in the stored file: behind the tar's header and the files before it, if it was packed. The hash of a
+    part is not known."""
+    if part.offset_bytes is None and part.size_bytes in (None, stored.size_bytes):
+        return stored
+    offset, held = part.offset_bytes or 0, stored.size_bytes or 0
+    size = held - offset if part.size_bytes is None else part.size_bytes
+    if offset < 0 or size < 0 or offset + size > held:
+        raise ContractError(f"a row points at bytes {offset} to {offset + size} of a scratch file of {held} bytes")
+    return MediaRef(uri=stored.uri, offset_bytes=(stored.offset_bytes or 0) + offset, size_bytes=size)
+
+
 def _manifest(
-    plan: StagePlan, partition: int, num_inputs: int, results: _Results, files: Sequence[StoredFile], started_at: str, wall_s: float
+    plan: StagePlan,
+    partition: int,
+    items: Sequence[Item[Any]],
+    results: _Results,
+    files: Sequence[StoredFile],
+    started_at: str,
+    wall_s: float,
 ) -> Manifest:
+    num_inputs = len(items)
     whole = [drop for drop in results.drops if drop.part_of is None]
     if results.emitted + len(whole) + len(results.failures) != num_inputs:
         raise ContractError(
@@ -195,4 +235,6 @@ def _manifest(
         wall_s=round(wall_s, 3),
         host=socket.gethostname(),
         versions={"internvid": __version__, "python": platform.python_version()},
+        video_s=video_seconds(items, results.rows),
+        resources={"cpus": plan.resources.cpus, "gpus": plan.resources.gpus},
     )

@@ -2,15 +2,19 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from internvid_pipeline.config import SourceConfig
+from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
-from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table, write_table
+from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
 _AIMED_PARTITIONS = 16  # small inputs are cut finer, so that a machine with many cores has something to share
@@ -31,34 +35,36 @@ def read_sources(root: Root, partitions: Sequence[int]) -> list[SourceRecord]:
     return [record for number in partitions for record in read_table(root, layout.sources_table(number), SourceRecord)]
 
 
-def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig) -> list[int]:
+def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig, index: SourceIndex | None = None) -> list[int]:
     """Writes partitions for the inputs that no partition holds yet. Returns their numbers.
 
-    Two drivers may do this at once: whoever finds a number taken reads again what is there and goes on from it. A race is lost only
-    to a partition that another has written, so that with the same inputs there cannot be more lost races than inputs.
+    Two drivers may do this at once: whoever finds the next entry of the log taken reads it and goes on from there. A race is lost only
+    to an entry that another has put, so that with the same inputs there cannot be more lost races than inputs.
     """
+    index = index or SourceIndex(root)
     numbers: list[int] = []
     for _ in range(len(inputs) + 10):
-        existing = partition_numbers(root)
-        known = read_sources(root, existing)
-        known_ids = {record.source_id for record in known}
-        fresh = [entry for entry in inputs if source_id(entry) not in known_ids]
-        records = _with_duplicates(fresh, known)
-        start = existing[-1] + 1 if existing else 0
-        for number, part in enumerate(_cut(records, source), start):
-            if not _write(root, number, part):
+        known = index.read().table
+        fresh = _unknown(inputs, known)
+        parts = list(_cut(_with_duplicates(fresh, known), source))
+        for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
+            own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
+            if own is None:
                 break
-            numbers.append(number)
+            numbers += own
+            index.read()
         else:
             return numbers
     raise StorageError(f"cannot append partitions in {root.uri}: another run keeps taking the numbers; start again when it has planned")
 
 
-def _write(root: Root, number: int, records: Sequence[SourceRecord]) -> bool:
-    with root.staging() as folder:
-        staged = folder / "sources.parquet"
-        write_table(records, SourceRecord, staged)
-        return root.put_if_absent(staged, layout.sources_table(number))
+def _unknown(inputs: Sequence[Input], known: pa.Table) -> list[Input]:
+    """Inputs that no partition holds. Compared in Arrow: millions of ids as Python objects would fill the memory."""
+    if not known.num_rows:
+        return list(inputs)
+    ids = pa.array([source_id(entry) for entry in inputs], pa.string())
+    mask = pc.is_in(ids, value_set=known["source_id"].combine_chunks())
+    return [entry for entry, is_known in zip(inputs, mask.to_pylist(), strict=True) if not is_known]
 
 
 def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:
@@ -77,19 +83,18 @@ def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list
         yield part
 
 
-def _with_duplicates(fresh: Sequence[Input], known: Sequence[SourceRecord]) -> list[SourceRecord]:
+def _with_duplicates(fresh: Sequence[Input], known: pa.Table) -> list[SourceRecord]:
     """Rows for new inputs, exact duplicates marked. Only files of equal size are read: all others cannot be duplicates."""
-    sizes: dict[int, int] = defaultdict(int)
-    for size in [record.size_bytes for record in known] + [entry.size_bytes for entry in fresh]:
-        if size is not None:
-            sizes[size] += 1
-    contested = {size for size, count in sizes.items() if count > 1}
+    sizes = Counter(entry.size_bytes for entry in fresh if entry.size_bytes is not None)
+    same = known.filter(pc.is_in(known["size_bytes"], value_set=pa.array(list(sizes), pa.int64())))
+    known_sizes = same["size_bytes"].to_pylist()
+    contested = {size for size, count in (sizes + Counter(known_sizes)).items() if count > 1}
     first_with: dict[str, str] = {}
-    for record in known:
-        if record.size_bytes in contested:
-            sha256 = record.sha256 or _sha256(record.uri)
+    for uri, size, known_sha256 in zip(same["uri"].to_pylist(), known_sizes, same["sha256"].to_pylist(), strict=True):
+        if size in contested:
+            sha256 = known_sha256 or _sha256(uri)
             if sha256 is not None:
-                first_with.setdefault(sha256, record.uri)
+                first_with.setdefault(sha256, uri)
     rows = []
     for entry in fresh:
         sha256 = _sha256(entry.uri) if entry.size_bytes in contested else None

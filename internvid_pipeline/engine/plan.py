@@ -30,13 +30,21 @@ class StagePlan:
     needs_reduce: bool
     publish_dir: str | None
     resources: Resources
-    workers: int | None
+    min_workers: int
+    max_workers: int | None
+    custom: Mapping[str, float]
     deadline_factor: float
+    dataset: str = ""
 
     @property
     def folder(self) -> str:
         """Where this stage's results lie below the root."""
         return layout.stage_folder(self.name, self.fingerprint)
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What one worker takes, by the names that Ray gives to resources."""
+        return {"CPU": self.resources.cpus, "GPU": self.resources.gpus, **self.custom}
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -55,7 +63,7 @@ def build_plan(config: DatasetConfig, num_partitions: int) -> list[StagePlan]:
     plans: list[StagePlan] = []
     producers: dict[type, list[StagePlan]] = {}
     for key, stage in zip(config.stages, build_stages(config), strict=True):
-        plan = _plan_stage(key, stage, producers, config.placement.of(stage.name), num_partitions)
+        plan = replace(_plan_stage(key, stage, producers, config.placement.of(stage.name), num_partitions), dataset=config.name)
         plans.append(plan)
         # A stage that reads and writes one table (a filter) takes the place of what it read.
         superseded = [] if stage.reads is stage.writes else producers.get(stage.writes, [])
@@ -70,6 +78,7 @@ def _plan_stage(
     if stage.reads is not SourceRecord:
         read = [_producers(stage, stage.reads, producers)[-1]]
     joined = {kind: tuple(_producers(stage, kind, producers)) for kind in stage.joins}
+    joined |= {kind: tuple(producers.get(kind, ())) for kind in stage.optional_joins}
     made_from: dict[str, Any] = {
         "stage": key,
         "version": stage.version,
@@ -89,7 +98,9 @@ def _plan_stage(
         needs_reduce=stage.needs_reduce,
         publish_dir=stage.publish_dir,
         resources=_placed(stage.resources, placement),
-        workers=placement.workers,
+        min_workers=placement.min_workers,
+        max_workers=placement.max_workers,
+        custom=dict(placement.custom),
         deadline_factor=placement.deadline_factor,
     )
 

@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from internvid_pipeline.engine.report import StageStatus, StatusReader
+from internvid_pipeline.engine.report import StageStatus
+from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import InternvidError
 
 Observer = Callable[[list[StageStatus]], None]

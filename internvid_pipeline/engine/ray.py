@@ -5,72 +5,70 @@ and commits, and passes the number on with what went wrong, if anything did. A d
 again, which finds committed work done.
 """
 
-import atexit
 import contextlib
 import logging
 import os
+import queue
 import secrets
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, attempt_partition, should_give_up
-from internvid_pipeline.engine.host import Host, open_host
+from internvid_pipeline.config import PlacementConfig
+from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, should_give_up
+from internvid_pipeline.engine.ledger import Ledger
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.reduce import Reduced
+from internvid_pipeline.engine.runner import StageRunner, as_error, as_row
+from internvid_pipeline.engine.segments import cut_segments
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.storage import Root
 
-_COLUMNS = ("partition", "stage", "message", "kind")
+_MOST_WORKERS = 10_000
+_LEDGER_S = 10.0
+_LOOK_S = 5.0
+_INIT_DEATHS = 100  # a pool's new worker may be killed before it is there, as often as nodes are lost
+_END = object()
 _LOCAL_STORE_BYTES = 100 * 2**20  # rows are numbers; the object store never holds media
 
 
-class StageRunner:
-    """The actor of one stage: one watched worker, kept over all partitions that Ray gives it."""
+class _RayLedger:
+    """A `ledger.Ledger` in an actor on the driver's node. What cannot be counted is let through: counting is no reason to stop."""
 
-    def __init__(
-        self, root: Root, plan: StagePlan, reduced: Mapping[str, float], isolate: bool, attempts: int, todo: frozenset[int]
-    ) -> None:
-        self.root, self.plan, self.reduced, self.isolate, self.attempts, self.todo = root, plan, reduced, isolate, attempts, todo
-        self._host: Host | None = None
-        atexit.register(self.close)
+    def __init__(self) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    def host(self) -> Host:
-        """The worker, started at first use."""
-        if self._host is None:
-            self._host = open_host(self.plan, self.root, self.reduced, self.isolate)
-        return self._host
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        # It holds its counts for as long as the driver lives; one that is killed starts from nothing.
+        self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1, scheduling_strategy=here)(Ledger).remote()
 
-    def close(self) -> None:
-        """Ends the worker with the actor."""
-        if self._host is not None:
-            self._host.close()
-            self._host = None
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        import ray
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """Rows {partition, stage, message, kind}; a row with a message has failed in an earlier stage and is passed on."""
-        rows = [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*(batch[name] for name in _COLUMNS), strict=True)]
-        done = [_row(int(row["partition"]), _error(row) or self._run(int(row["partition"]))) for row in rows]
-        return {name: [row[name] for row in done] for name in _COLUMNS}
-
-    def _run(self, partition: int) -> PartitionError | None:
-        if partition not in self.todo:
+        try:
+            return ray.get(getattr(self.actor, method).remote(*arguments), timeout=_LEDGER_S)
+        except ray.exceptions.RayError:
             return None
-        return attempt_partition(self.root, self.plan, partition, self.host, self.attempts)
 
+    def begin(self, stage: str, partition: int) -> int:
+        return int(self._ask("begin", stage, partition) or 0)
 
-def _row(partition: int, error: PartitionError | None) -> dict[str, Any]:
-    """A partition and what went wrong with it, as it travels through Ray."""
-    if error is None:
-        return {"partition": partition, "stage": "", "message": "", "kind": ""}
-    return {"partition": partition, "stage": error.stage, "message": error.message, "kind": str(error.kind)}
+    def end(self, stage: str, partition: int, is_last: bool = False) -> None:
+        if is_last:
+            self._ask("end", stage, partition)
+        else:
+            self.actor.end.remote(stage, partition)
 
+    def beat(self) -> None:
+        self.actor.beat.remote()
 
-def _error(row: Mapping[str, Any]) -> PartitionError | None:
-    if not row["message"]:
-        return None
-    return PartitionError(str(row["stage"]), int(row["partition"]), str(row["message"]), ErrorKind(str(row["kind"])))
+    def idle_s(self) -> float:
+        """Seconds since any worker gave a sign of life; 0 where the ledger does not answer."""
+        return float(self._ask("idle_s") or 0.0)
 
 
 def start(address: str) -> None:
@@ -95,8 +93,9 @@ def start(address: str) -> None:
     try:
         with _silent_stderr(), _kept_sigterm():
             ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise SetupError(f"cannot start Ray at {address!r}: {str(error).splitlines()[0]}; check placement.ray_address") from error
+    except Exception as error:  # noqa: BLE001 - Ray raises bare Exceptions too, such as when a busy machine starts it too slowly
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SetupError(f"cannot start Ray at {address!r}: {reason}; check placement.ray_address") from error
 
 
 @contextlib.contextmanager
@@ -127,12 +126,29 @@ def _kept_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def machine_resources() -> tuple[float, float]:
-    """CPUs and GPUs of the cluster."""
+def machines(plans: Sequence[StagePlan], wait_s: float) -> list[dict[str, float]]:
+    """Resources of each node that is alive. Where one worker of some stage fits on none of them, an autoscaling cluster is asked for
+    what is missing and waited for."""
     import ray
 
-    found = ray.cluster_resources()
-    return found.get("CPU", 0.0), found.get("GPU", 0.0)
+    deadline = time.monotonic() + wait_s
+    while True:
+        found = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+        try:
+            cut_segments(plans, found)
+            return found
+        except SetupError:
+            if time.monotonic() >= deadline:
+                return found  # who cuts the plan says what is missing
+        _request([plan.needs for plan in plans])
+        time.sleep(1.0)
+
+
+def _request(bundles: Sequence[Mapping[str, float]]) -> None:
+    """Tells the autoscaler what has to fit; without one nothing happens."""
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[{name: amount for name, amount in bundle.items() if amount} for bundle in bundles])
 
 
 def stop() -> None:
@@ -146,56 +162,98 @@ def run_segment(
     root: Root,
     plans: Sequence[StagePlan],
     todo: Mapping[str, Sequence[int]],
-    reduced: Mapping[str, Mapping[str, float]],
-    isolate: bool,
-    attempts: int,
+    reduced: Mapping[str, Reduced],
+    placement: PlacementConfig,
+    sizes: Mapping[int, int],
+    run: str,
 ) -> SegmentResult:
-    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do. Raises SetupError where Ray
-    itself fails."""
-    import ray
+    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do, the largest first, so that none
+    of them is left for the end. Raises SetupError where Ray itself fails."""
     import ray.data
 
-    partitions = sorted({partition for plan in plans for partition in todo[plan.name]})
-    result = SegmentResult()
-    context = ray.data.DataContext.get_current()
+    partitions = {partition for plan in plans for partition in todo[plan.name]}
+    rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-sizes.get(number, 0), number))]
+    _settings(ray.data.DataContext.get_current())
+    ledger = _RayLedger()
+    data = ray.data.from_items(rows, override_num_blocks=len(rows))
+    for plan in plans:
+        own = frozenset(todo[plan.name])
+        data = _with_stage(data, plan, placement, len(own), (root, plan, reduced.get(plan.name, Reduced()), placement, own, run, ledger))
+    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_consume, args=(data, found), daemon=True, name="plan").start()
+    return _collect(found, ledger, placement.stalled_s)
+
+
+def _settings(context: Any) -> None:
     context.execution_no_progress_timeout_s = -1  # a partition may take hours; items have deadlines of their own
+    context.max_consecutive_actor_init_deaths = _INIT_DEATHS
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     # An actor holds one partition at a time, so a pool is fully used at 1.0; Ray's own mark of 1.75 would never let it grow.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is read from the manifests
-    rows = [_row(partition, None) for partition in partitions]
-    data = ray.data.from_items(rows, override_num_blocks=len(rows))
-    for plan in plans:
-        data = _with_stage(data, root, plan, frozenset(todo[plan.name]), reduced.get(plan.name, {}), isolate, attempts)
-    recent: list[PartitionError | None] = []
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress is read from the manifests; errors are raised
+
+
+def _consume(data: Any, found: "queue.SimpleQueue[Any]") -> None:
+    """Runs the plan; puts each partition's error or None, at last the plan's end or what ended it. In a thread of its own: who waits in
+    Ray cannot look whether anything still happens."""
     try:
         for row in data.iter_rows():
-            recent.append(_error(row))
-            result.gave_up = should_give_up(recent)
-            if result.gave_up:
-                break
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        raise SetupError(f"Ray failed: {str(error).strip().splitlines()[-1]}; start again to go on where it stopped") from error
+            found.put(as_error(row))
+        found.put(_END)
+    except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for it
+        found.put(error)
+
+
+def _collect(found: "queue.SimpleQueue[Any]", ledger: _RayLedger, stalled_s: float) -> SegmentResult:
+    """Waits for the end of the plan, for a reason to give up, or until no worker has given a sign of life for `stalled_s`."""
+    import ray
+
+    recent: list[PartitionError | None] = []
+    result = SegmentResult()
+    while not (result.gave_up or result.stalled):
+        try:
+            one = found.get(timeout=min(_LOOK_S, stalled_s))
+        except queue.Empty:
+            result.stalled = ledger.idle_s() > stalled_s
+            continue
+        if one is _END:
+            break
+        if isinstance(one, ray.exceptions.RayError | ConnectionError):
+            lines = str(one).strip().splitlines() or [type(one).__name__]
+            raise SetupError(f"Ray failed: {lines[-1]}; start again to go on where it stopped") from one
+        if isinstance(one, BaseException):
+            raise one
+        recent.append(one)
+        result.gave_up = should_give_up(recent)
     result.errors = [error for error in recent if error is not None]
     return result
 
 
-def _with_stage(
-    data: Any, root: Root, plan: StagePlan, todo: frozenset[int], reduced: Mapping[str, float], isolate: bool, attempts: int
-) -> Any:
+def _with_stage(data: Any, plan: StagePlan, placement: PlacementConfig, num_todo: int, arguments: tuple[Any, ...]) -> Any:
     import ray.data
 
-    cpus, gpus = machine_resources()
-    room = min(cpus // plan.resources.cpus, gpus // plan.resources.gpus if plan.resources.gpus else float("inf"))
-    # A worker is two processes that take a second to start: by default no more of them than cores, however small their share of one.
-    most = max(1, int(min(room, plan.workers or cpus, len(todo) or 1)))
+    most = max(1, min(_most_workers(plan, placement), num_todo or 1))
     return data.map_batches(
         StageRunner,
-        fn_constructor_args=(root, plan, dict(reduced), isolate, attempts, todo),
+        fn_constructor_args=arguments,
         batch_size=1,
         num_cpus=plan.resources.cpus,
         num_gpus=plan.resources.gpus or None,
+        **({"resources": dict(plan.custom)} if plan.custom else {}),
         # One partition per actor at a time: partitions are long and unequal, a queue at a slow actor would wait while others idle.
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most, max_tasks_in_flight_per_actor=1),
+        compute=ray.data.ActorPoolStrategy(min_size=min(plan.min_workers, most), max_size=most, max_tasks_in_flight_per_actor=1),
     )
+
+
+def _most_workers(plan: StagePlan, placement: PlacementConfig) -> int:
+    """How far the pool of a stage may grow. On a cluster, which may grow too, only by what was asked for: Ray adds workers while there
+    is room. On one machine by its room, and unless asked otherwise by its cores: a worker is two processes that take a second to start,
+    however small their share of a core."""
+    import ray
+
+    if placement.ray_address != "local":
+        return plan.max_workers or _MOST_WORKERS
+    there = ray.cluster_resources()
+    room = min(there.get(name, 0.0) // amount for name, amount in plan.needs.items() if amount)
+    return int(min(room, plan.max_workers or there.get("CPU", 1.0)))

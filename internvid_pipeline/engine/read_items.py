@@ -32,7 +32,7 @@ def read_items(root: Root, plan: StagePlan, stage: Stage[Any, Any, Any], partiti
     items = []
     for row in rows:
         own = {kind: groups.get(getattr(row, _key(kind)), ()) for kind, groups in joined.items()}
-        if all(own.values()):
+        if all(rows for kind, rows in own.items() if kind in stage.joins):
             items.append(Item(record=row, partition=partition, joined=own))
     return items
 

@@ -1,26 +1,31 @@
 """A run from config to report: inputs become partitions, the plan is cut into segments, an engine runs them, manifests tell the rest."""
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 
 from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
+from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import PartitionError
 from internvid_pipeline.engine.inputs import list_inputs
-from internvid_pipeline.engine.partitions import append_partitions, partition_numbers
+from internvid_pipeline.engine.ownership import own_runs
+from internvid_pipeline.engine.partitions import append_partitions
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
 from internvid_pipeline.engine.progress import Observer, watched
 from internvid_pipeline.engine.publish import withdraw_superseded
 from internvid_pipeline.engine.reduce import reduced_of
-from internvid_pipeline.engine.report import StageStatus, StatusReader
-from internvid_pipeline.engine.segments import cut_segments
+from internvid_pipeline.engine.report import StageStatus
+from internvid_pipeline.engine.segments import cut_segments, segment_lines
+from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.registry import build_stages, resolved
 from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout
 
 ENGINES = ("ray", "inline")
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -61,14 +66,15 @@ def run_dataset(
     inputs = list_inputs(config.source, exclude=root.folder)
     root.check_writable()
     root.clean_staging()
-    fresh = append_partitions(root, inputs, config.source)
-    partitions = partition_numbers(root)
+    index = SourceIndex(root)
+    fresh = append_partitions(root, inputs, config.source, index)
+    partitions = index.read().partitions
     plans = build_plan(config, len(partitions))
     chosen = select_stages(plans, until, only)
     _write_description(root, config, plans)
-    reader = StatusReader(root, chosen, partitions)
+    reader = StatusReader(root, chosen, partitions, writes_summaries=True)
     with watched(reader, observer):
-        errors = _run_plan(root, config, chosen, partitions, engine)
+        errors = _run_plan(root, config, chosen, index, engine)
     return RunReport(reader.read(), len(partitions), len(fresh), errors)
 
 
@@ -87,16 +93,27 @@ def partitions_to_do(root: Root, plan: StagePlan, partitions: Sequence[int]) -> 
     return [partition for partition in partitions if partition not in done]
 
 
-def _run_plan(
-    root: Root, config: DatasetConfig, plans: Sequence[StagePlan], partitions: Sequence[int], engine: str
-) -> list[PartitionError]:
-    if not any(partitions_to_do(root, plan, partitions) for plan in plans):
-        return []  # nothing to do: Ray is not even started
-    module, stop = _started(engine, config.placement.ray_address)
-    try:
-        return _run_segments(root, config, cut_segments(plans, *module.machine_resources()), partitions, module)
-    finally:
-        stop()
+def _run_plan(root: Root, config: DatasetConfig, plans: Sequence[StagePlan], index: SourceIndex, engine: str) -> list[PartitionError]:
+    """Runs the plan segment by segment. Where workers could no longer be placed (nodes are gone), what is left is cut anew."""
+    errors: list[PartitionError] = []
+    sizes = index.sizes()
+    lines: list[str] = []
+    run = ""
+    while any(partitions_to_do(root, plan, index.partitions) for plan in plans):  # else Ray is not even started
+        module, stop = _started(engine, config.placement.ray_address)
+        try:
+            run = run or own_runs(root, plans)
+            segments = cut_segments(plans, module.machines(plans, config.placement.wait_for_nodes_s))
+            if lines != (lines := segment_lines(segments)):
+                _log.warning("%s", "; ".join(lines) or "all stages run at once")
+            found, is_stalled = _run_segments(root, config, segments, index.partitions, sizes, module, errors, run)
+        finally:
+            stop()
+        errors += found
+        if not is_stalled:
+            break
+        _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", config.placement.stalled_s)
+    return errors
 
 
 def _started(engine: str, ray_address: str) -> tuple[ModuleType, Callable[[], None]]:
@@ -109,11 +126,20 @@ def _started(engine: str, ray_address: str) -> tuple[ModuleType, Callable[[], No
 
 
 def _run_segments(
-    root: Root, config: DatasetConfig, segments: Sequence[Sequence[StagePlan]], partitions: Sequence[int], module: ModuleType
-) -> list[PartitionError]:
+    root: Root,
+    config: DatasetConfig,
+    segments: Sequence[Sequence[StagePlan]],
+    partitions: Sequence[int],
+    sizes: Mapping[int, int],
+    module: ModuleType,
+    earlier: Sequence[PartitionError],
+    run: str,
+) -> tuple[list[PartitionError], bool]:
+    """What went wrong, and whether the last segment stalled. earlier: what went wrong before; those partitions are left alone.
+    run: name of this run, which owns the stages until a later one does."""
     errors: list[PartitionError] = []
     for segment in segments:
-        lost = {error.partition for error in errors}
+        lost = {error.partition for error in [*earlier, *errors]}
         todo = {plan.name: [number for number in partitions_to_do(root, plan, partitions) if number not in lost] for plan in segment}
         if not any(todo.values()):
             continue
@@ -123,9 +149,10 @@ def _run_segments(
         for plan in segment:
             if todo[plan.name]:
                 withdraw_superseded(root, plan)
-        placement = config.placement
-        result = module.run_segment(root, segment, todo, reduced, placement.isolate, placement.partition_attempts)
+        result = module.run_segment(root, segment, todo, reduced, config.placement, sizes, run)
         errors += result.errors
+        if result.stalled:
+            return errors, True
         if result.gave_up:
             break
-    return errors
+    return errors, False

@@ -4,14 +4,16 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.report import StageStatus
+from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
-from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, read_arrow, read_manifest, read_table
+from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, layout, read_arrow, read_manifest, read_table
 
 _PARTS = ("json", "mp4", "txt")
 
@@ -43,25 +45,32 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
     """Checks every done partition of every stage. `read_media` reads all bytes and compares hashes; without it sizes are compared."""
     report = ValidationReport()
     stand_ins: dict[str, int] = {}
-    for plan in plans:
-        record_type = plan.build().writes
-        seen: dict[str, int] = {}
-        for partition in sorted(done_partitions(root, plan.folder) & set(partitions)):
+    done = {plan.folder: done_partitions(root, plan.folder) for plan in plans}
+    writes = {plan.folder: plan.build().writes for plan in plans}
+    seen: dict[str, dict[str, int]] = {plan.folder: {} for plan in plans}
+    for partition in sorted(partitions):
+        sizes: dict[str, int] = {}  # of the files that this partition's manifests name: rows may point at those of a stage before
+        for plan in plans:
+            if partition not in done[plan.folder]:
+                continue
             report.checked_partitions += 1
             try:
                 manifest = read_manifest(root, plan.folder, partition)
-            except StorageError as error:
-                report.problems.append(Problem(plan.folder, str(error)))
+            except (StorageError, FileNotFoundError) as error:
+                report.problems.append(Problem(layout.manifest(plan.folder, partition), str(error)))
                 continue
+            sizes |= {file.path: file.size_bytes for file in manifest.files}
             report.problems += _check_files(root, manifest, read_media)
-            rows = _check_table(root, manifest, record_type, report)
-            report.problems += _check_rows(manifest, rows, seen)
+            rows = _check_table(root, manifest, writes[plan.folder], report)
+            report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes)
             stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
                 isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows
             )
-            if record_type is SampleRecord:
+            if writes[plan.folder] is SampleRecord:
                 report.checked_samples += len(rows)
                 report.problems += _check_samples(root, rows)
+    for plan in plans:
+        report.problems += _check_summary(root, plan, done[plan.folder])
     report.warnings = [f"{count} rows of {name} were made by stand-ins, not by models" for name, count in stand_ins.items() if count]
     return report
 
@@ -70,7 +79,11 @@ def _check_files(root: Root, manifest: Manifest, read_media: bool) -> Iterator[P
     if manifest.inputs != manifest.emitted + manifest.dropped + manifest.failed:
         yield Problem(f"{manifest.stage} partition {manifest.partition}", f"{manifest.inputs} inputs are not the sum of its outcomes")
     for file in manifest.files:
-        size = root.size_bytes(file.path)
+        try:
+            size = root.size_bytes(file.path)
+        except StorageError as error:  # a path that leaves the root, or a store that will not say
+            yield Problem(layout.manifest(f"{manifest.stage}/{manifest.fingerprint}", manifest.partition), str(error))
+            continue
         if size is None:
             yield Problem(file.path, "is missing")
         elif size != file.size_bytes:
@@ -89,8 +102,11 @@ def _sha256(root: Root, file: StoredFile) -> str:
 
 def _check_table(root: Root, manifest: Manifest, record_type: type, report: ValidationReport) -> list[Any]:
     path = manifest.path_of("rows")
-    if path is None or root.size_bytes(path) is None:
-        return []  # reported with the files
+    try:
+        if path is None or root.size_bytes(path) is None:
+            return []  # reported with the files
+    except StorageError:
+        return []  # so is this
     try:
         if not read_arrow(root, path).schema.equals(schema_of(record_type)):
             report.problems.append(Problem(path, f"does not have the schema of {record_type.__name__}"))
@@ -104,8 +120,7 @@ def _check_table(root: Root, manifest: Manifest, record_type: type, report: Vali
     return rows
 
 
-def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int]) -> Iterator[Problem]:
-    sizes = {file.path: file.size_bytes for file in manifest.files}
+def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int], sizes: Mapping[str, int]) -> Iterator[Problem]:
     for row in rows:
         where = f"{manifest.stage} partition {manifest.partition}, {row.item_id}"
         if row.item_id in seen:
@@ -119,7 +134,23 @@ def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int]) -
             if not ref.uri.startswith("/") and "://" not in ref.uri:
                 end = (ref.offset_bytes or 0) + (ref.size_bytes or 0)
                 if ref.uri not in sizes or end > sizes[ref.uri]:
-                    yield Problem(where, f"points at bytes up to {end} of {ref.uri}, which its manifest does not hold")
+                    yield Problem(where, f"points at bytes up to {end} of {ref.uri}, which no manifest of the partition holds")
+
+
+def _check_summary(root: Root, plan: StagePlan, done: set[int]) -> Iterator[Problem]:
+    """The stored sums, where they are of partitions that are there, are those of the manifests."""
+    found = read_summary(root, plan)
+    if found is None or not found[1] <= done:
+        return
+    status = StageStatus(plan.name, plan.fingerprint, len(found[1]))
+    try:
+        sum_partitions(status, root, plan.folder, sorted(found[1]))
+    except StorageError:
+        return  # reported with the manifests
+    for name in ("inputs", "emitted", "dropped", "failed", "rows", "size_bytes"):
+        if getattr(status, name) != getattr(found[0], name):
+            told = f"{name} {getattr(found[0], name)}, the manifests {getattr(status, name)}"
+            yield Problem(layout.summary_file(plan.folder), f"says {told}; delete it")
 
 
 def _refs(value: Any) -> Iterator[MediaRef]:

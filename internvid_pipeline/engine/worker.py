@@ -1,18 +1,24 @@
 """What runs inside a worker: loading ahead in threads, batches, and one outcome per item whatever `process` raises."""
 
+import re
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.errors import ContractError, InternvidError, TransientError, is_machine_fault
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, Stage, WorkerContext
+from internvid_pipeline.storage import Root, redacted
 
 TRANSIENT_ATTEMPTS = 3
 _BACKOFF_S = 0.5
 _DETAIL_CHARS = 2000
+_FOLDERS = re.compile(r'(?<=File ")[^"\n]*/(?=[^"/\n]+/[^"/\n]+")')  # where the code lies differs between machines, tables must not
 
 Begin = Callable[[int], None]
 Finish = Callable[[int, Outcome[Any]], None]
@@ -22,8 +28,45 @@ def failure(error: BaseException, attempts: int = 1) -> Fail:
     """An exception as an outcome: class, one line, and the end of the traceback."""
     lines = str(error).strip().splitlines()
     message = lines[0] if lines else type(error).__name__
-    detail = "" if isinstance(error, InternvidError) else "".join(traceback.format_exception(error))[-_DETAIL_CHARS:]
-    return Fail(type(error).__name__, message[:500], detail, attempts)
+    detail = "" if isinstance(error, InternvidError) else _FOLDERS.sub("…/", "".join(traceback.format_exception(error)))[-_DETAIL_CHARS:]
+    message, detail = (redacted(_encodable(text)) for text in (message[:500], detail))
+    return Fail(type(error).__name__, message, detail, attempts)
+
+
+def _sound(outcome: Outcome[Any]) -> Outcome[Any]:
+    """The outcome, if all its text can stand in a table; half a surrogate pair, as models and careless exporters leave it, cannot. In a
+    row it fails the item, in a message it is replaced."""
+    if not isinstance(outcome, Emit):
+        if isinstance(outcome, Fail):
+            return replace(outcome, message=_encodable(outcome.message), detail=_encodable(outcome.detail))
+        parts = tuple(replace(part, message=_encodable(part.message)) for part in outcome.dropped_parts)
+        return replace(outcome, message=_encodable(outcome.message), dropped_parts=parts)
+    for row in outcome.records:
+        text = _unencodable(row)
+        if text is not None:
+            return Fail("InvalidText", f"{type(row).__name__}: text is not UTF-8 (half a surrogate pair): {_encodable(text)[:80]!r}")
+    return outcome
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _unencodable(value: Any) -> str | None:
+    """The first text in a record that cannot be written, None where there is none."""
+    if isinstance(value, str):
+        return None if value.isascii() or _encodable(value) == value else value
+    parts: Iterable[Any] = ()
+    if isinstance(value, tuple):
+        parts = value
+    elif is_dataclass(value):
+        parts = (getattr(value, field.name) for field in fields(value))
+    return next((text for part in parts if (text := _unencodable(part)) is not None), None)
+
+
+def worker_context(plan: StagePlan, root: Root, scratch: Path, reduced: Reduced) -> WorkerContext:
+    """What the stage's worker is given."""
+    return WorkerContext(root=root, scratch=scratch, resources=plan.resources, reduced=reduced.numbers, reduced_files=reduced.files)
 
 
 class StageWorker:
@@ -92,7 +135,7 @@ class StageWorker:
                 raise ContractError(
                     f"stage {self.stage.name}: an Emit must hold one or more {self.stage.writes.__name__} rows, not {outcome.records!r:.80}"
                 )
-        return outcomes
+        return [_sound(outcome) for outcome in outcomes]
 
     def _attempted(self, call: Callable[[], Any]) -> Any:
         """The call's result, or a Fail. Faults that may pass are tried again; the machine's own are raised."""

@@ -26,9 +26,12 @@ def _same_content(root: Root, path: str, size_bytes: int, sha256: str) -> bool:
 
 
 def store_file(root: Root, staged: Path, path: str, kind: str) -> StoredFile:
-    """Stores a finished local file as `path`, or beside it where that name holds other bytes. Returns where it lies."""
+    """Stores a finished local file as `path`, or beside it where that name holds other bytes. Returns where it lies.
+
+    Where the store cannot refuse to put a name twice, the content's hash is always in the name: two writers within one instant
+    would otherwise exchange the bytes under a manifest."""
     size_bytes, sha256 = staged.stat().st_size, file_sha256(staged)
-    if root.put_if_absent(staged, path) or _same_content(root, path, size_bytes, sha256):
+    if root.is_conditional and (root.put_if_absent(staged, path) or _same_content(root, path, size_bytes, sha256)):
         return StoredFile(kind, path, size_bytes, sha256)
     name = PurePosixPath(path)
     stem, _, suffixes = name.name.partition(".")

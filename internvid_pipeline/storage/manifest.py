@@ -7,7 +7,7 @@ from typing import Any
 
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.storage import layout
-from internvid_pipeline.storage.root import Root
+from internvid_pipeline.storage.root import Root, checked_path
 
 SCHEMA_VERSION = 1
 
@@ -25,7 +25,8 @@ class StoredFile:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What became of one partition in one stage. inputs = emitted + dropped + failed. rows: rows emitted. dropped_parts: parts of
-    emitted or dropped inputs that were left out. started_at, finished_at: UTC, ISO 8601. wall_s: seconds of work, waiting apart."""
+    emitted or dropped inputs that were left out. started_at, finished_at: UTC, ISO 8601. wall_s: seconds of work, waiting apart.
+    video_s: seconds of video that the inputs stand for, 0 where no record tells. resources: cpus and gpus held during wall_s."""
 
     stage: str
     fingerprint: str
@@ -44,6 +45,8 @@ class Manifest:
     wall_s: float
     host: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    video_s: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def path_of(self, kind: str) -> str | None:
@@ -55,6 +58,16 @@ class Manifest:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
 
 
+def _check_file(file: StoredFile, where: str) -> None:
+    """A manifest may have been tampered with: none of its files may lie outside the root."""
+    try:
+        checked_path(file.path)
+    except StorageError as error:
+        raise StorageError(f"{where} names a file outside the data set: {error}") from error
+    if not isinstance(file.size_bytes, int) or file.size_bytes < 0:
+        raise StorageError(f"{where}: {file.path} has size_bytes {file.size_bytes!r}; it must be 0 or more")
+
+
 def manifest_from_json(data: bytes, where: str) -> Manifest:
     """Raises StorageError where `data` is not a manifest of a version that we read."""
     try:
@@ -63,7 +76,10 @@ def manifest_from_json(data: bytes, where: str) -> Manifest:
             raise StorageError(
                 f"{where} has manifest version {raw['schema_version']}; this internvid reads up to {SCHEMA_VERSION}: upgrade it"
             )
-        return Manifest(**{**raw, "files": tuple(StoredFile(**file) for file in raw["files"])})
+        manifest = Manifest(**{**raw, "files": tuple(StoredFile(**file) for file in raw["files"])})
+        for file in manifest.files:
+            _check_file(file, where)
+        return manifest
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{where} is not a manifest: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Two kinds of store behind one small interface: a local folder and whatever fsspec speaks (`s3://`, `gs://`, `memory://`, …).
+"""What a store is, and the store that is a local folder; `object_store` has the one that is whatever fsspec speaks.
 
 The contract both keep (tests/contracts/test_storage.py): a name appears whole or not at all, and `put_if_absent` of the same name by
 two writers succeeds once. Nothing is ever overwritten except by `replace_bytes`.
@@ -12,9 +12,7 @@ import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
-
-import fsspec
+from typing import Protocol
 
 from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.scratch import owned_folder
@@ -43,6 +41,9 @@ class Store(Protocol):
 
     def fetch(self, path: str, target: Path) -> None:
         """Copies the file to a local path."""
+
+    def keeps_conditions(self, probe: str) -> bool:
+        """True where `put_if_absent` is one step of the store's own; `probe` is a free name to try it with."""
 
 
 def _fsync_folder(folder: Path) -> None:
@@ -149,67 +150,6 @@ class LocalStore:
     def fetch(self, path: str, target: Path) -> None:
         shutil.copyfile(self.folder / path, target)
 
-
-class ObjectStore:
-    """Anything fsspec speaks. Conditional put (`If-None-Match: *`) where the file system's driver has it (s3fs); elsewhere the driver
-    looks first and then writes, and two writers within that instant could both succeed."""
-
-    def __init__(self, filesystem: Any, base: str) -> None:
-        self.filesystem = filesystem
-        self.base = base.rstrip("/")
-
-    @classmethod
-    def open(cls, uri: str) -> "ObjectStore":
-        """The store at an fsspec URI. Listings are never cached: other workers write behind our back."""
-        filesystem, base = fsspec.core.url_to_fs(uri, use_listings_cache=False)
-        return cls(filesystem, base)
-
-    def _full(self, path: str) -> str:
-        return f"{self.base}/{path}" if path else self.base
-
-    def read_bytes(self, path: str, offset_bytes: int = 0, size_bytes: int | None = None) -> bytes:
-        if size_bytes == 0:  # HTTP has no empty range: `bytes=5-4` is ignored and the whole object comes back
-            self.filesystem.info(self._full(path))
-            return b""
-        end = None if size_bytes is None else offset_bytes + size_bytes
-        data: bytes = self.filesystem.cat_file(self._full(path), start=offset_bytes or None, end=end)
-        return data
-
-    def size_bytes(self, path: str) -> int | None:
-        try:
-            info = self.filesystem.info(self._full(path))
-        except FileNotFoundError:
-            return None
-        return int(info["size"]) if info["type"] == "file" else None
-
-    def list_names(self, folder: str) -> list[str]:
-        try:
-            found = self.filesystem.ls(self._full(folder), detail=False, refresh=True)
-        except FileNotFoundError:
-            return []
-        except TypeError:  # drivers without `refresh` do not cache
-            found = self.filesystem.ls(self._full(folder), detail=False)
-        own = self._full(folder).strip("/")
-        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found if name.strip("/") != own)
-
-    def put_if_absent(self, staged: Path, path: str) -> bool:
-        """Objects appear whole when their upload ends. A lost race shows as FileExistsError (412 by the store)."""
-        try:
-            if staged.stat().st_size == 0 or not hasattr(self.filesystem, "call_s3"):
-                self.filesystem.pipe_file(self._full(path), staged.read_bytes(), mode="create")
-            else:
-                self.filesystem.put_file(str(staged), self._full(path), mode="create")
-        except FileExistsError:
-            return False
-        staged.unlink(missing_ok=True)
+    def keeps_conditions(self, probe: str) -> bool:
+        del probe
         return True
-
-    def replace_bytes(self, path: str, data: bytes) -> None:
-        self.filesystem.pipe_file(self._full(path), data)
-
-    def delete(self, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.rm_file(self._full(path))
-
-    def fetch(self, path: str, target: Path) -> None:
-        self.filesystem.get_file(self._full(path), str(target))

@@ -72,7 +72,8 @@ def test_a_piece_cut_short_says_what_is_there(tmp_path: Path):
         root.read_media(MediaRef(uri="a.tar", offset_bytes=8, size_bytes=5))
 
 
-def test_a_root_that_cannot_be_written_over_http():
+def test_a_root_that_cannot_be_written_over_http(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("INTERNVID_STORAGE_RETRY_S", "1")
     with pytest.raises(StorageError, match=r"http://127\.0\.0\.1:9/set"):
         Root("http://127.0.0.1:9/set").check_writable()
 
