@@ -1,5 +1,6 @@
 """What `internvid doctor` looks at. A check is `ok`, `optional` (something some configs need is not there) or `missing`."""
 
+import datetime
 import importlib.metadata
 import importlib.util
 import os
@@ -24,6 +25,7 @@ _OPTIONAL = (
     ("s3fs", "s3", "a root on s3://"),
     ("huggingface_hub", "hf", "weights from the Hub"),
 )
+_OLD_DAYS = 60
 _LOW_DISK_BYTES = 5 * 10**9
 
 
@@ -39,7 +41,7 @@ class Check:
 
 def run_checks(folder: str) -> list[Check]:
     """All checks, in the order of the report."""
-    return [*_basics(), *_packages(), _ffmpeg(), _gpu(), *_disks(folder)]
+    return [*_basics(), *_packages(), *_downloading(), _ffmpeg(), _gpu(), *_disks(folder)]
 
 
 def _basics() -> Iterator[Check]:
@@ -70,6 +72,32 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _downloading() -> Iterator[Check]:
+    """Sites change every few weeks, and yt-dlp after them; its version is the day of its release."""
+    version = _version("yt-dlp")
+    if version is None:
+        return
+    try:
+        released = datetime.date(*(int(part) for part in version.split(".")[:3]))
+    except (ValueError, TypeError):
+        yield Check("yt-dlp's age", "optional", f"unknown, version {version}", "pip install -U yt-dlp yt-dlp-ejs")
+    else:
+        days = (datetime.date.today() - released).days
+        advice = f"sites may have changed since; pip install -U yt-dlp yt-dlp-ejs (older than {_OLD_DAYS} days)" if days > _OLD_DAYS else ""
+        yield Check("yt-dlp's age", "optional" if advice else "ok", f"{days} days", advice)
+    yield _script_runtime()
+
+
+def _script_runtime() -> Check:
+    """YouTube's players are scripts, which yt-dlp runs in one of these (with the package yt-dlp-ejs)."""
+    found = [f"{name} ({path})" for name in ("deno", "node", "bun", "qjs") if (path := shutil.which(name))]
+    if not found:
+        return Check("JavaScript", "optional", "no runtime", "YouTube needs one: pip install deno, or node 22 or newer")
+    if _version("yt-dlp-ejs") is None:
+        return Check("JavaScript", "optional", found[0], "YouTube needs yt-dlp-ejs besides: pip install yt-dlp-ejs")
+    return Check("JavaScript", "ok", found[0])
 
 
 def _ffmpeg() -> Check:

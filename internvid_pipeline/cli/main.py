@@ -6,7 +6,23 @@ from typing import Any
 
 import typer
 
-from internvid_pipeline.cli import config, demo, doctor, failures, plan, run, status, validate
+from internvid_pipeline.cli import (
+    availability,
+    config,
+    demo,
+    doctor,
+    export,
+    failures,
+    gc,
+    jobs,
+    launch,
+    logs,
+    plan,
+    run,
+    status,
+    stop,
+    validate,
+)
 from internvid_pipeline.errors import InternvidError
 
 app = typer.Typer(
@@ -23,10 +39,18 @@ app.command("run")(run.run)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("failures")(failures.failures)
+app.command("availability")(availability.availability)
 app.command("validate")(validate.validate)
+app.add_typer(export.app, name="export")
+app.command("gc")(gc.gc)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.command("launch")(launch.launch)
+app.command("jobs")(jobs.jobs)
+app.command("logs")(logs.logs)
+app.command("stop")(stop.stop)
+app.command("job", hidden=True)(launch.job)
 
 INTERRUPTED_STATUS = 130  # what the command line library returns on Ctrl-C
 _WrongCommandLine: type[Exception] = typer.BadParameter.__mro__[2]  # the base of all its errors, which typer has under no name

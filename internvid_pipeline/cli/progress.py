@@ -1,10 +1,12 @@
 """What people see while a run goes on: a live table on a terminal, plain lines elsewhere; and the table at the end."""
 
+import logging
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -13,8 +15,10 @@ from rich.table import Table
 
 from internvid_pipeline.config import DatasetConfig
 from internvid_pipeline.engine import RunReport, StageStatus
+from internvid_pipeline.engine.logs import is_json, where
 from internvid_pipeline.units import duration_text, size_text
 
+_log = logging.getLogger(__name__)
 _PLAIN_INTERVAL_S = 10.0
 _PIPE_COLUMNS = 160
 
@@ -25,7 +29,8 @@ class Progress:
     def __init__(self, quiet: bool) -> None:
         self.console = Console(stderr=True)
         self.quiet = quiet
-        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal and not quiet else None
+        plain = quiet or is_json() or not self.console.is_terminal
+        self._live = None if plain else Live(console=self.console, auto_refresh=False)
         self._started = time.monotonic()
         self._printed_at = 0.0
         self._first: dict[str, tuple[float, int, int]] = {}
@@ -81,21 +86,26 @@ class Progress:
                 self._lines[status.stage] = line
                 self._printed_at = now
                 extra = (f", {rate} items/s" if rate else "") + (f", {left} left" if left else "")
-                print(f"{line}{extra}", file=sys.stderr, flush=True)
+                if is_json():
+                    counts: dict[str, Any] = {key: value for key, value in status.to_dict().items() if isinstance(value, int | float)}
+                    _log.info("progress", extra=where(status.stage, **counts))
+                else:
+                    print(f"{line}{extra}", file=sys.stderr, flush=True)
 
 
 def _counts(status: StageStatus) -> tuple[str, str, str]:
     return str(status.emitted), str(status.dropped), f"[red]{status.failed}[/red]" if status.failed else "0"
 
 
-def status_table(statuses: Sequence[StageStatus]) -> Table:
-    """Statuses for people."""
+def status_table(statuses: Sequence[StageStatus], more: Mapping[str, Sequence[str]] | None = None) -> Table:
+    """Statuses for people. more: further columns, a text for each status."""
     table = Table("stage", box=None, pad_edge=False, header_style="bold")
-    for name in ("partitions", "inputs", "emitted", "dropped", "failed", "rows", "size"):
+    for name in ("partitions", "inputs", "emitted", "dropped", "failed", "rows", "size", *(more or {})):
         table.add_column(name, justify="right")
-    for status in statuses:
+    for index, status in enumerate(statuses):
         counts = (str(status.inputs), *_counts(status), str(status.rows), size_text(status.size_bytes))
-        table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *counts)
+        further = (texts[index] for texts in (more or {}).values())
+        table.add_row(escape(status.stage), f"{status.partitions_done}/{status.partitions}", *counts, *further)
     return table
 
 
@@ -124,14 +134,22 @@ def wide_console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_PIPE_COLUMNS)
 
 
-def print_result(report: RunReport, config: DatasetConfig) -> None:
-    """The end of a run: the table, where things lie, and what to do about what is missing."""
-    print_statuses(report.statuses)
+def _print_errors(report: RunReport) -> None:
     for error in report.errors[:10]:
         print(f"internvid: {error}", file=sys.stderr)
     if len(report.errors) > 10:
         print(f"internvid: and {len(report.errors) - 10} more partitions", file=sys.stderr)
     if report.errors:
         print("internvid: not everything could be run; the same command goes on from there", file=sys.stderr)
+
+
+def print_result(report: RunReport, config: DatasetConfig) -> None:
+    """The end of a run: the table, where things lie, and what to do about what is missing."""
+    print_statuses(report.statuses)
+    if is_json():  # each error was logged when it happened
+        left: dict[str, Any] = {"partitions_not_run": len(report.errors), "new_partitions": report.new_partitions}
+        _log.info("run ended", extra=where(**left))
+    else:
+        _print_errors(report)
     if any(status.failed for status in report.statuses):
         print(f"what failed and why: internvid failures {shlex.quote(config.root)}")

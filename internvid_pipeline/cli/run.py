@@ -16,6 +16,13 @@ class Engine(StrEnum):
     INLINE = "inline"
 
 
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def run(
     config: ConfigArgument,
     overrides: OverridesArgument = None,
@@ -31,6 +38,12 @@ def run(
         typer.Option(min=0.0, max=1.0, help="End with status 1 when a larger share of a stage's inputs failed; default: the config's."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="json: standard error is one JSON object a line, for log collectors; workers log alike.")
+    ] = LogFormat.TEXT,
+    log_folder: Annotated[
+        str | None, typer.Option(help="Each process also writes its log lines to a file in this local folder.", show_default=False)
+    ] = None,
 ) -> None:
     """Run a config: compute what is missing, resume what was stopped.
 
@@ -40,8 +53,9 @@ def run(
 
     loaded = load_config(config, overrides or [])  # a wrong one is said before the engine is even imported
     from internvid_pipeline.cli.progress import Progress, print_result
-    from internvid_pipeline.engine import run_dataset
+    from internvid_pipeline.engine import logs, run_dataset
 
+    logs.set_up(log_format.value, log_folder, loaded.name)
     signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's polite end is the same as Ctrl-C
     with Progress(quiet) as progress:
         report = run_dataset(loaded, engine.value, until, only, progress.show)

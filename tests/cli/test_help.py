@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import ENVIRONMENT, Run
 
-COMMANDS = ("", "run", "plan", "status", "failures", "validate", "config", "config explain", "config show", "doctor", "demo")
+COMMANDS = ("", "run", "plan", "status", "failures", "gc", "validate", "config", "config explain", "config show", "doctor", "demo")
 HEAVY = ("ray", "torch", "av", "pyarrow", "transformers", "open_clip", "scenedetect", "cv2", "numpy", "webdataset")
 PROBE = f"""
 import sys

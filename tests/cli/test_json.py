@@ -17,12 +17,14 @@ def answer(internvid: Run, *arguments: object, status: int = 0) -> Any:
 
 def test_status(internvid: Run, toy_set: Path):
     found = answer(internvid, "status", toy_set / "set")
-    assert list(found) == ["root", "name", "partitions", "stages"]
+    assert list(found) == ["root", "name", "partitions", "stages", "last_finished_at", "cost", "currency"]
     assert (found["root"], found["name"], found["partitions"]) == (str(toy_set / "set"), "toy", 3)
     numbers, squares = found["stages"]
     for stage in found["stages"]:
         assert set(stage) >= {"stage", "fingerprint", "partitions", "partitions_done", "inputs", "emitted", "dropped", "failed", "rows"}
-        assert set(stage) >= {"dropped_parts", "drops_by_reason", "failures_by_class", "size_bytes", "wall_s"}
+        assert set(stage) >= {"dropped_parts", "drops_by_reason", "failures_by_class", "size_bytes", "wall_s", "files", "ready"}
+        assert set(stage) >= {"items_per_hour", "video_hours_per_hour", "left_s", "cost", "cpu_s", "gpu_s", "last_finished_at"}
+        assert (stage["ready"], stage["left_s"], stage["cost"]) == (0, 0, None)
         assert stage["inputs"] == stage["emitted"] + stage["dropped"] + stage["failed"]
         assert sum(stage["drops_by_reason"].values()) == stage["dropped"]
         assert sum(stage["failures_by_class"].values()) == stage["failed"]
