@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench format clean
+.PHONY: help setup demo test check bench bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -44,6 +44,32 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the architecture test
 
 bench: $(VENV)/.dev ## measure; results are written down in benchmarks/README.md
 	@$(BIN)/python benchmarks/engine_overhead.py
+
+bench-clips: $(VENV)/.dev ## measure what clips cost over a plain decode, beside PySceneDetect (makes footage first: a quarter of an hour)
+	@nice -n 5 $(BIN)/python benchmarks/clip_cost.py --peer
+
+bench-memory: $(VENV)/.dev ## measure the memory of scanning and cutting, 1 minute and 2 hours, 1080p and 4K (an hour, 2 GB of disk)
+	@nice -n 5 $(BIN)/python benchmarks/scan_memory.py
+
+soak-hostile: $(VENV)/.dev ## run a thousand broken and hostile videos through the stages (minutes)
+	@nice -n 5 $(BIN)/python benchmarks/soak_hostile.py
+
+soak-chaos: $(VENV)/.dev ## kill workers, nodes and drivers of a run of 200 partitions at random (a quarter of an hour; SEED=… for another)
+	@nice -n 5 $(BIN)/python benchmarks/soak_chaos.py $(if $(SEED),--seed $(SEED))
+
+bench-throughput: $(VENV)/.dev ## share of 16 workers' time that goes into work; then 10,000 partitions through six stages that do nothing
+	@nice -n 5 $(BIN)/python benchmarks/throughput.py steady
+	@nice -n 5 $(BIN)/python benchmarks/throughput.py trivial
+
+bench-status: $(VENV)/.dev ## how long `internvid status` takes over 100,000 partitions (makes 1.9 million names first)
+	@$(BIN)/python benchmarks/status_at_scale.py
+
+VIDEOS_WITH_TRUTH ?=
+bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=folder with cuts_reference.json adds your own
+	@$(BIN)/python benchmarks/shot_accuracy.py $(if $(VIDEOS_WITH_TRUTH),--folder "$(VIDEOS_WITH_TRUTH)" --peer)
+
+bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
+	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 
 format: $(VENV)/.dev ## let ruff lay out the code
 	@$(BIN)/ruff check --fix-only --quiet .

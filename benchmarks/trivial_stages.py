@@ -56,3 +56,15 @@ class Fourth(_Trivial):
     """Reads the third."""
 
     name = "trivial_3"
+
+
+class Fifth(_Trivial):
+    """Reads the fourth."""
+
+    name = "trivial_4"
+
+
+class Sixth(_Trivial):
+    """Reads the fifth."""
+
+    name = "trivial_5"

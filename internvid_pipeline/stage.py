@@ -5,14 +5,15 @@ To add a stage, write `stages/<name>.py` with one subclass of Stage whose `name`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import pyarrow as pa
 from pydantic import BaseModel
 
-from internvid_pipeline.records import DropReason
+from internvid_pipeline.records import DropReason, MediaRef
 from internvid_pipeline.storage import Root
 
 C = TypeVar("C", bound=BaseModel)
@@ -86,12 +87,26 @@ class Resources:
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """What a worker has. root: the data set, to read media from. scratch: a local folder of this worker's own; files that rows point
-    at are taken from it and it is emptied after each partition. reduced: result of the stage's `reduce`."""
+    at are taken from it and it is emptied after each partition. reduced: result of the stage's `reduce`. reduced_files: the files that
+    it wrote, by name, as they lie in the data set."""
 
     root: Root
     scratch: Path
     resources: Resources
     reduced: Mapping[str, float] = field(default_factory=dict)
+    reduced_files: Mapping[str, MediaRef] = field(default_factory=dict)
+
+
+class SetTables(Protocol):
+    """The tables that a stage reads and joins, over the whole data set."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Numbers of all partitions, ascending."""
+
+    def table(self, partition: int, record_type: type, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of one partition, in the schema of `record_type` or `columns` of it; of all stages that write such rows, one after the
+        other. Raises FileNotFoundError where an upstream partition is not done, StorageError."""
 
 
 class Stage(ABC, Generic[C, In, Out]):
@@ -100,7 +115,8 @@ class Stage(ABC, Generic[C, In, Out]):
     name: file name, key in the config, folder in the data set. version: raise it when the same input and config would give another
     result. config_type: the pydantic model of the stage's part of the config. reads, joins, writes: record types; the engine finds
     the tables among the stages before this one. An input that lacks a row of a type in `joins` is not given to the stage: it was
-    accounted for where that row was not made. whole_partition: `process` gets all items of a partition in one call.
+    accounted for where that row was not made. optional_joins: as `joins`, but an input without such a row, and a plan without a stage
+    that writes them, are both fine. whole_partition: `process` gets all items of a partition in one call.
     """
 
     name: ClassVar[str]
@@ -108,6 +124,7 @@ class Stage(ABC, Generic[C, In, Out]):
     config_type: ClassVar[type[BaseModel]]
     reads: ClassVar[type]
     joins: ClassVar[tuple[type, ...]] = ()
+    optional_joins: ClassVar[tuple[type, ...]] = ()
     writes: ClassVar[type]
     whole_partition: ClassVar[bool] = False
     worker: WorkerContext
@@ -145,10 +162,11 @@ class Stage(ABC, Generic[C, In, Out]):
         SetupError where the machine lacks something."""
         self.worker = worker
 
-    def reduce(self, items: Callable[[], Iterable[Item[In]]]) -> dict[str, float]:
-        """Called once, before the partitions, where `needs_reduce`. `items()` gives all inputs of all partitions, afresh at each
-        call. The result is stored with the stage and given to every worker as `worker.reduced`."""
-        del items
+    def reduce(self, tables: SetTables, folder: Path) -> dict[str, float]:
+        """Called once, before the partitions, where `needs_reduce`: looks at the tables of the whole set, in bounded memory. The numbers
+        returned, and the files written into `folder`, are stored with the stage and given to every worker as `worker.reduced` and
+        `worker.reduced_files`."""
+        del tables, folder
         return {}
 
     def load(self, record: In) -> Any:

@@ -50,11 +50,12 @@ _TIMINGS = ("started_at", "finished_at", "wall_s", "host")
 
 
 def contents(root: Path) -> dict[str, str]:
-    """sha256 of every file of a data set, by its path; manifests without their timings, and without what names the root itself."""
+    """sha256 of every file of a data set, by its path; manifests without their timings, and without what names the root itself or the
+    runs that it has seen."""
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if not path.is_file() or name.startswith(".tmp/") or name in ("dataset.yaml",):
+        if not path.is_file() or name.startswith((".tmp/", "generations/")) or name in ("dataset.yaml",):
             continue
         data = path.read_bytes()
         if name.endswith(".manifest.json"):

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class NumbersConfig(Section):
     copies: int = 1
     with_media: bool = False
     work_s: float = 0.0
+    huge: tuple[int, ...] = ()
 
 
 class Numbers(Stage[NumbersConfig, SourceRecord, NumberRecord]):
@@ -67,6 +69,9 @@ class Numbers(Stage[NumbersConfig, SourceRecord, NumberRecord]):
         if self.config.with_media:
             path = self.worker.scratch / f"{number}.bin"
             path.write_bytes(str(number).encode() * 1000)
+            if number in self.config.huge:
+                path.write_bytes(b"7" * 60_000_000)
+                time.sleep(6)  # long enough for the watcher to look
             media = MediaRef.scratch(path)
         return Emit(tuple(NumberRecord(number=number * self.config.copies + copy, media=media) for copy in range(self.config.copies)))
 
@@ -81,6 +86,8 @@ class SquaresConfig(Section):
     eats: tuple[int, ...] = ()
     disk_full: tuple[int, ...] = ()
     transient_once: tuple[int, ...] = ()
+    kills_parent: tuple[int, ...] = ()
+    says_secret: tuple[int, ...] = ()
     too_few: tuple[int, ...] = ()
     setup_fails: bool = False
     work_s: float = 0.0
@@ -124,6 +131,11 @@ class Squares(Stage[SquaresConfig, NumberRecord, SquareRecord]):
             ctypes.string_at(0)
         if number in self.config.exits:
             os._exit(7)
+        if number in self.config.says_secret:
+            raise ValueError(f"refused: key {os.environ['AWS_SECRET_ACCESS_KEY']}, token {os.environ['AWS_SESSION_TOKEN']}")
+        if number in self.config.kills_parent:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
         if number in self.config.hangs:
             time.sleep(3600)
         if number in self.config.eats:
@@ -152,8 +164,10 @@ class Totals(Stage[Section, NumberRecord, SquareRecord]):
     def resources(self) -> Resources:
         return Resources(cpus=0.25)
 
-    def reduce(self, items) -> dict[str, float]:
-        return {"sum": float(sum(item.joined[SquareRecord][0].square for item in items()))}
+    def reduce(self, tables, folder) -> dict[str, float]:
+        (folder / "seen.txt").write_text(str(len(tables.partitions)))
+        squares = (tables.table(partition, SquareRecord, ["square"])["square"].to_pylist() for partition in tables.partitions)
+        return {"sum": float(sum(sum(part) for part in squares))}
 
     def process(self, batch):
         total = self.worker.reduced["sum"]

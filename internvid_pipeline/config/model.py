@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -18,7 +18,30 @@ class SourceConfig(Section):
     path: str = Field(
         default="",
         description="A folder (searched with its subfolders), a glob, a video file, or a list file of paths: .txt (one a line), .csv, "
-        ".jsonl, .parquet (column path, file, video, uri or url; further columns are kept as metadata).",
+        ".jsonl, .parquet (column path, file, video, uri or url; further columns are kept as metadata). A published list of clips "
+        "(InternVid .jsonl, Panda-70M .csv, OpenVid .csv) is recognised by its columns; clips are then cut at its times.",
+    )
+    list_name: str = Field(default="", description="Name of a published list, kept with its captions and scores; default: its file's name.")
+    list_base: str = Field(
+        default="", description="Folder or address that file names of a published list are relative to; default: its own."
+    )
+    id_url: str = Field(
+        default="https://www.youtube.com/watch?v={id}", description="Address of a video of which a list gives only the id, with {id} in it."
+    )
+    id_extractor: str = Field(default="Youtube", description="yt-dlp's name of the site behind `id_url`; with the id it is the video's id.")
+    ids: str | tuple[str, ...] = Field(default=(), description="Video ids, or a file of them (one a line, or .csv, .jsonl).")
+    urls: str | tuple[str, ...] = Field(default=(), description="Addresses of videos, or a file of them, one a line.")
+    queries: str | tuple[str, ...] = Field(
+        default=(),
+        description="Words to search for in any language, or a file of them: .txt, one a line, or .jsonl with `query` and `language`, or "
+        "InternVid's queries.jsonl (both its English and its Chinese words).",
+    )
+    per_query: int = Field(default=20, ge=1, le=100_000, description="Videos per query. InternVid does not state its own; 836 on average.")
+    search: str = Field(default="ytsearch", pattern=r"^[A-Za-z0-9:_]+$", description="yt-dlp's prefix of the site to search.")
+    channels: str | tuple[str, ...] = Field(default=(), description="Addresses of channels and playlists, or a file of them.")
+    collect: Mapping[str, Any] = Field(default_factory=dict, description="Fields of collect_videos, which asks for queries and channels.")
+    exclude_ids: tuple[str, ...] = Field(
+        default=(), description="Files of ids to leave out (.txt, .csv, .jsonl, any of them .gz), such as those of published data sets."
     )
     extensions: tuple[str, ...] = Field(
         default=("mp4", "mkv", "webm", "mov", "avi", "flv", "wmv", "ts", "m4v", "mpg", "mpeg", "m2ts", "mts", "3gp", "ogv", "asf", "vob"),
@@ -42,17 +65,33 @@ class SourceConfig(Section):
 class StagePlacement(Section):
     """Workers and resources of one stage. Nothing here changes results, so nothing here is part of a fingerprint."""
 
-    workers: int | None = Field(
-        default=None, ge=1, le=10_000, description="Most workers; default: as many as the machine or cluster has room for."
+    min_workers: int = Field(default=1, ge=1, le=10_000, description="Workers that are kept from the start of the stage to its end.")
+    max_workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Most workers; default: placement.workers, else as many as there is room for. It may be more than a cluster has "
+        "now: workers are added when nodes join.",
     )
     cpus: float | None = Field(default=None, gt=0, le=1024, description="CPUs of one worker; default: the stage's own need.")
     gpus: float | None = Field(
-        default=None, ge=0, le=64, description="GPUs of one worker, fractions allowed; default: the stage's own need."
+        default=None, ge=0, le=64, description="GPUs of one worker, fractions below 1 allowed; default: the stage's own need."
+    )
+    custom: Mapping[str, float] = Field(
+        default_factory=dict, description="Ray's custom resources that one worker takes, by name: {fast_disk: 1}. On Ray only."
     )
     memory_mb: int | None = Field(default=None, ge=64, description="A worker that holds more is ended; default: the stage's own bound.")
     batch_size: int | None = Field(default=None, ge=1, le=100_000, description="Items per call of the model; default: the stage's own.")
     load_threads: int | None = Field(default=None, ge=1, le=256, description="Items loaded ahead; default: the stage's own.")
     deadline_factor: float = Field(default=1.0, gt=0, le=1000, description="Multiplies the time that one item may take.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> "StagePlacement":
+        if self.max_workers is not None and self.max_workers < self.min_workers:
+            raise ValueError(f"max_workers {self.max_workers} is less than min_workers {self.min_workers}")
+        if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus {self.gpus:g}: a worker has a part of one GPU (below 1) or whole ones")
+        return self
 
 
 class PlacementConfig(Section):
@@ -61,19 +100,48 @@ class PlacementConfig(Section):
     ray_address: str = Field(
         default="local", description="`local`: an embedded Ray of this process; `auto`: the cluster that this job runs on; or host:port."
     )
-    workers: int | None = Field(default=None, ge=1, le=10_000, description="Most workers of each stage that does not set its own.")
+    workers: int | None = Field(default=None, ge=1, le=10_000, description="Most workers of each stage that does not set max_workers.")
     isolate: bool = Field(default=True, description="Run each stage's worker in a process of its own that may die; false for a debugger.")
     partition_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a partition is tried when storage or the machine fails it."
     )
+    partition_deaths: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="How often in one run a partition may take its worker's supervisor with it (node gone, memory killer) before it is "
+        "left undone. A notice of pre-emption (SIGTERM) does not count.",
+    )
+    wait_for_nodes_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=86_400,
+        description="How long to wait for nodes on which one worker of every stage fits; an autoscaling cluster is asked for them. "
+        "0: say at once what is missing.",
+    )
+    stalled_s: float = Field(
+        default=300.0,
+        ge=1,
+        le=86_400,
+        description="When no worker has worked for so long (nodes are gone, the pools no longer fit together), the plan is cut anew for "
+        "what the cluster has then.",
+    )
+    scratch_mb: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most megabytes of scratch files on a node, over all its workers; default: what leaves a twentieth of the disk free.",
+    )
     stages: Mapping[str, StagePlacement] = Field(
-        default_factory=dict, description="Per stage: workers, cpus, gpus, memory_mb, batch_size, load_threads, deadline_factor."
+        default_factory=dict,
+        description="Per stage: min_workers, max_workers, cpus, gpus, custom, memory_mb, batch_size, load_threads, deadline_factor.",
     )
 
     def of(self, stage: str) -> StagePlacement:
-        """Placement of a stage, its workers filled in from the common value."""
+        """Placement of a stage, its most workers filled in from the common value."""
         own = self.stages.get(stage, StagePlacement())
-        return own if own.workers is not None else own.model_copy(update={"workers": self.workers})
+        if own.max_workers is not None or self.workers is None:
+            return own
+        return own.model_copy(update={"max_workers": max(self.workers, own.min_workers)})
 
 
 class DatasetConfig(Section):

@@ -49,9 +49,18 @@ def plain_copy(value: Any, left: list[int] | None = None) -> Any:
     return [plain_copy(part, left) for part in value] if isinstance(value, list) else value
 
 
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines stands as it is read."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+)
+
+
 def to_yaml(data: Any) -> str:
     """Plain data as YAML text, keys in their order."""
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 

@@ -23,7 +23,7 @@ FIELDS = all_fields()
 def test_every_stage_and_section_is_there():
     paths = [field.path for field in FIELDS]
     assert len(paths) == len(set(paths))
-    assert {"root", "source.path", "source.partition_mb", "placement.stages.workers", "max_failed_ratio"} <= set(paths)
+    assert {"root", "source.path", "source.partition_mb", "placement.stages.max_workers", "max_failed_ratio"} <= set(paths)
     assert len([name for name in stage_names() if any(path.startswith(f"stages.{name}.") for path in paths)]) >= 5
 
 

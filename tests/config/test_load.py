@@ -37,7 +37,7 @@ UNKNOWN_KEYS = {
     "source/pth": "did you mean 'path'",
     "source/partition_video": "did you mean 'partition_videos'",
     "placement/ray_adress": "did you mean 'ray_address'",
-    "placement/stages/toy_squares/worker": "did you mean 'workers'",
+    "placement/stages/toy_squares/max_worker": "did you mean 'max_workers'",
     "placement/stages/toy_squares/batchsize": "did you mean 'batch_size'",
     "stages/tests.toy_stages:Squares/promt": "did you mean 'prompt'",
     "stages/tests.toy_stages:Numbers/copy": "did you mean 'copies'",
@@ -105,7 +105,7 @@ def test_what_is_no_mapping_is_refused(raw: Any):
 
 def test_a_stage_without_fields_has_its_defaults():
     config = config_from({"stages": {"tests.toy_stages:Numbers": None}})
-    assert resolved(config)["stages"] == {"tests.toy_stages:Numbers": {"copies": 1, "with_media": False, "work_s": 0.0}}
+    assert resolved(config)["stages"] == {"tests.toy_stages:Numbers": {"copies": 1, "with_media": False, "work_s": 0.0, "huge": []}}
 
 
 def test_what_the_caller_holds_is_not_changed():

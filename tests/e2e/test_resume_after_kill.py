@@ -147,14 +147,15 @@ def test_kill_workers(source: Path, tmp_path: Path, undisturbed: dict[str, str])
 @pytest.mark.ray
 @pytest.mark.timeout(1200)
 def test_kill_driver_with_all_its_workers(source: Path, tmp_path: Path, undisturbed: dict[str, str]):
-    """The whole run is killed ten times at random moments of its work, and resumed."""
+    """The whole run is killed ten times at random moments of its work, and resumed; every second time on the engine that starts at once,
+    so that each also goes on from what the other left."""
     seed = 5051
     print(f"seed {seed}")
     chance = random.Random(seed)
     config, root = write_config(tmp_path, source)
     finished: dict[str, int] = {}
-    for _ in range(KILLS):
-        process = start(config, "ray")
+    for lap in range(KILLS):
+        process = start(config, "inline" if lap % 2 else "ray")
         wait_for_progress(process, root, len(finished))
         time.sleep(chance.uniform(0.0, 1.5))
         kill_tree(process)

@@ -48,7 +48,7 @@ def objects(filesystem, prefix: str) -> dict[str, str]:
     found = {}
     for path in filesystem.find(prefix):
         name = path.removeprefix(f"{prefix}/")
-        if name.startswith(".tmp/") or name == "dataset.yaml":
+        if name.startswith((".tmp/", "generations/")) or name == "dataset.yaml":
             continue
         data = filesystem.cat_file(path)
         if name.endswith(".manifest.json"):
