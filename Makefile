@@ -33,8 +33,8 @@ setup: $(VENV)/.dev ## make .venv with everything for developing (torch and mode
 demo: $(VENV)/.demo ## run the whole pipeline on made videos; VIDEOS=folder for your own, ROOT=… for another place
 	@$(BIN)/internvid demo --root "$(ROOT)" $(if $(VIDEOS),--videos "$(VIDEOS)")
 
-test: $(VENV)/.dev ## run all tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run all tests, on two processes (many wait for Ray); `.venv/bin/python -m pytest` runs them one by one
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev ## ruff, mypy --strict and the architecture test
 	@$(BIN)/ruff check .

@@ -121,10 +121,13 @@ def _footage(folder: Path) -> Iterator[MadeShots]:
 
 
 def _compare_with_peer(path: Path, scores: dict[str, object]) -> None:
-    from scenedetect import AdaptiveDetector, ContentDetector, detect
+    from scenedetect import AdaptiveDetector, ContentDetector, SceneManager, open_video
 
     for name, detector in (("content", ContentDetector()), ("adaptive", AdaptiveDetector())):
-        peers = [start.frame_num for start, _ in detect(str(path), detector)[1:]]
+        manager = SceneManager()
+        manager.add_detector(detector)
+        manager.detect_scenes(open_video(str(path), backend="pyav"))  # its OpenCV backend fails on interlaced MPEG-2 without colour tags
+        peers = [start.frame_num for start, _ in manager.get_scene_list()[1:]]
         ours = [one.frame for one in boundaries(name, scores)]  # type: ignore[arg-type]
         if ours != peers:
             alone, missing = sorted(set(ours) - set(peers)), sorted(set(peers) - set(ours))

@@ -26,7 +26,8 @@ from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.engine.scratch_guard import ScratchGuard
 from internvid_pipeline.engine.worker import StageWorker, worker_context
-from internvid_pipeline.errors import InternvidError, SetupError, StorageError
+from internvid_pipeline.engine.worker_fault import resident_bytes, worker_fault
+from internvid_pipeline.errors import SetupError, StorageError
 from internvid_pipeline.stage import Fail, Item, Outcome, Stage
 from internvid_pipeline.storage import Root, owned_folder, scratch_base, scratch_bound_bytes
 
@@ -176,7 +177,7 @@ class ProcessHost:
             raise self._dead() from None
         if message is not None and message[0] == "error":
             self._end()
-            raise _fault(self.plan.name, *message[1:])
+            raise worker_fault(self.plan.name, *message[1:])
         self._check_memory()
         self._check_scratch()
         if message is None and time.monotonic() > deadline:
@@ -207,7 +208,7 @@ class ProcessHost:
         try:
             process = psutil.Process(self._process.pid)
             family = [process, *process.children(recursive=True)]
-            return sum(_resident_bytes(member) for member in family) / 1e6
+            return sum(resident_bytes(member) for member in family) / 1e6
         except psutil.Error:
             return 0.0
 
@@ -291,26 +292,6 @@ def _prepare_node(plan: StagePlan, stage: Stage[Any, Any, Any]) -> None:
     with open(scratch_base() / f"prepare-{plan.name}-{plan.fingerprint}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stage.prepare_node()
-
-
-def _resident_bytes(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
-
-
-def _fault(stage: str, error_class: str, message: str, detail: str) -> InternvidError:
-    kinds: dict[str, type[InternvidError]] = {cls.__name__: cls for cls in (StorageError, SetupError)}
-    kind = kinds.get(error_class)
-    if kind is not None:
-        return kind(message)
-    if "OSError" in error_class:
-        fault: InternvidError = StorageError(f"{message}; scratch files lie in {scratch_base()} (TMPDIR moves them)")
-    else:
-        fault = SetupError(f"stage {stage}: {error_class}: {message}")
-    fault.add_note(detail)
-    return fault
 
 
 def open_host(plan: StagePlan, root: Root, reduced: Reduced, placement: PlacementConfig) -> Host:

@@ -93,7 +93,7 @@ def start(address: str) -> None:
     try:
         with _silent_stderr(), _kept_sigterm():
             ray.init(**options)
-    except Exception as error:  # noqa: BLE001 - Ray raises bare Exceptions too, such as when a busy machine starts it too slowly
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SetupError(f"cannot start Ray at {address!r}: {reason}; check placement.ray_address") from error
 

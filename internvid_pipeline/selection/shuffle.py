@@ -35,7 +35,7 @@ def _fits(result: Sequence[int], position: int, groups: Sequence[K]) -> bool:
 
 
 def _woven(result: list[int], waiting: deque[int], groups: Sequence[K]) -> list[int]:
-    """Puts what is still waiting, all of one group or nearly so, between neighbours of other groups, from the front; the rest at the end."""
+    """Puts what still waits, all of one group or nearly so, between neighbours of other groups, from the front; the rest at the end."""
     if not waiting:
         return result
     woven: list[int] = []

@@ -28,7 +28,7 @@ from typing import Any
 import psutil
 
 _STORE_BYTES = 80 * 2**20
-_START_DEADLINE_S = 90.0
+_START_DEADLINE_S = 180.0
 
 
 def free_port() -> int:

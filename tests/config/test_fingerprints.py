@@ -20,7 +20,9 @@ CONFIGS = sorted(configs_dir().glob("*.yaml"))
 PLACEMENTS = st.fixed_dictionaries(
     {},
     optional={
-        "workers": st.none() | st.integers(1, 10_000),
+        "max_workers": st.none() | st.integers(100, 10_000),
+        "min_workers": st.integers(1, 100),
+        "custom": st.dictionaries(st.sampled_from(["nvme", "node:head"]), st.floats(0.01, 4), max_size=2),
         "cpus": st.none() | st.floats(0.01, 1024),
         "gpus": st.none() | st.floats(0, 64),
         "memory_mb": st.none() | st.integers(64, 10**6),

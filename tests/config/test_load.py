@@ -42,7 +42,7 @@ UNKNOWN_KEYS = {
     "stages/tests.toy_stages:Squares/promt": "did you mean 'prompt'",
     "stages/tests.toy_stages:Numbers/copy": "did you mean 'copies'",
     "stages/select_clips/minimal_caption": "unknown key 'minimal_caption'",
-    "source/zzzzzz": "known keys: path, extensions",
+    "source/zzzzzz": "known keys: ",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import UsageError
@@ -123,6 +123,7 @@ def test_percentile_counts_among_what_earlier_rules_keep(tmp_path: Path):
     assert outcomes[2].reason is DropReason.BELOW_PERCENTILE
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1, allow_nan=False), min_size=1, max_size=50), st.floats(0.01, 1.0))
 def test_percentile_keeps_the_highest(tmp_path_factory: pytest.TempPathFactory, values: list[float], ratio: float):
     """At least the asked share (rounded down, never none) is kept, nothing dropped is above anything kept, ties stay together."""

@@ -1,0 +1,28 @@
+"""What a watcher learns of its worker: how much it holds, and whose fault it was."""
+
+import psutil
+
+from internvid_pipeline.errors import InternvidError, SetupError, StorageError
+from internvid_pipeline.storage import scratch_base
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    """Memory that a process holds; 0 where it is gone."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def worker_fault(stage: str, error_class: str, message: str, detail: str) -> InternvidError:
+    """What a worker said of a fault that is not its item's, as the error that it is."""
+    kinds: dict[str, type[InternvidError]] = {cls.__name__: cls for cls in (StorageError, SetupError)}
+    kind = kinds.get(error_class)
+    if kind is not None:
+        return kind(message)
+    if "OSError" in error_class:
+        fault: InternvidError = StorageError(f"{message}; scratch files lie in {scratch_base()} (TMPDIR moves them)")
+    else:
+        fault = SetupError(f"stage {stage}: {error_class}: {message}")
+    fault.add_note(detail)
+    return fault
