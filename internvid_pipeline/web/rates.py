@@ -53,8 +53,9 @@ class HostPace:
         finally:
             os.close(handle)  # which unlocks
 
-    def wait(self, host: str) -> None:
-        """Returns when the next request to `host` may leave. Raises RateLimited where that is too far off."""
+    def wait(self, host: str) -> float:
+        """Returns when the next request to `host` may leave, and gives the moment reserved for it, in seconds since the epoch. Raises
+        RateLimited where that is too far off."""
         with self._locked(host) as state:
             now = time.time()
             blocked_s = self._blocked_s(state, now)
@@ -66,6 +67,7 @@ class HostPace:
             if self._requests_per_s:
                 state[0] = moment + 1 / self._requests_per_s
         _sleep_until(moment)
+        return moment
 
     def wait_bytes(self, host: str, count: int) -> None:
         """Returns when `count` bytes more may have come from `host`."""

@@ -26,14 +26,14 @@ sys.meta_path.insert(0, Hide())
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3() -> Iterator[S3]:
     pytest.importorskip("moto", reason="moto serves S3 here")
     with s3_server("sets") as store:
         yield store
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes of one CPU; one of them lacks a package that only `tests.cluster.needy_stage` needs."""
     pytest.importorskip("ray", reason="Ray is not installed")

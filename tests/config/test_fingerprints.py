@@ -24,7 +24,7 @@ PLACEMENTS = st.fixed_dictionaries(
         "min_workers": st.integers(1, 100),
         "custom": st.dictionaries(st.sampled_from(["nvme", "node:head"]), st.floats(0.01, 4), max_size=2),
         "cpus": st.none() | st.floats(0.01, 1024),
-        "gpus": st.none() | st.floats(0, 64),
+        "gpus": st.none() | st.floats(0.01, 0.99) | st.integers(0, 64).map(float),
         "memory_mb": st.none() | st.integers(64, 10**6),
         "batch_size": st.none() | st.integers(1, 100_000),
         "load_threads": st.none() | st.integers(1, 256),

@@ -186,7 +186,7 @@ def test_changed_prompt(demo: Path, tmp_path: Path):
         "select_clips",
         "write_shards",
     ]
-    assert [(change.field, change.old, change.new) for change in found.stages[2].changes] == [
+    assert [(change.field, change.old, change.new) for change in found.stages[3].changes] == [
         ("stages.caption_clips.coarse.prompt", None, "what is it")
     ]
     assert "reads caption_clips, which is computed again" in found.stages[3].reasons

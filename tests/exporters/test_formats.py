@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import UsageError
@@ -69,6 +69,7 @@ def test_every_form_writes_what_it_reads_twice_alike(name: str, form: str, tmp_p
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)
+@settings(deadline=None)
 @given(caption=st.text(max_size=60))
 def test_any_caption_survives(name: str, form: str, caption: str, tmp_path_factory: pytest.TempPathFactory):
     """Whatever stands in a caption: line breaks, quotes, any script; one row stays one row."""

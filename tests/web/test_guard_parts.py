@@ -60,8 +60,7 @@ def _ask(folder: str, count: int, queue: multiprocessing.Queue) -> None:
     pace = HostPace(Path(folder), 100.0, None)
     moments = []
     for _ in range(count):
-        pace.wait("host")
-        moments.append(time.time())
+        moments.append(pace.wait("host"))
     queue.put(moments)
 
 
