@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput format clean
+.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -44,6 +44,9 @@ check: $(VENV)/.dev ## ruff, mypy --strict and the architecture test
 
 bench: $(VENV)/.dev ## measure; results are written down in benchmarks/README.md
 	@$(BIN)/python benchmarks/engine_overhead.py
+
+bench-scan: $(VENV)/.dev ## measure what a scan costs over a plain decode, beside PySceneDetect (makes footage first: ten minutes)
+	@nice -n 5 $(BIN)/python benchmarks/scan_cost.py
 
 bench-clips: $(VENV)/.dev ## measure what clips cost over a plain decode, beside PySceneDetect (makes footage first: a quarter of an hour)
 	@nice -n 5 $(BIN)/python benchmarks/clip_cost.py --peer

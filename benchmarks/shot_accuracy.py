@@ -106,10 +106,11 @@ def _corpora(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, I
         takes = (make_take(folder / f"{kind}{k}.mkv", first + 50_000 + k, kind) for k, kind in enumerate(kinds))
         yield f"Made single takes, seed {options.seed}", takes
     if options.folder:
-        yield f"Footage in {options.folder.name}", _footage(options.folder)
+        yield f"Footage in {options.folder.name}", footage(options.folder)
 
 
-def _footage(folder: Path) -> Iterator[MadeShots]:
+def footage(folder: Path) -> Iterator[MadeShots]:
+    """Videos of a folder with the truth of its cuts_reference.json; those that it does not name are single takes."""
     reference = json.loads((folder / "cuts_reference.json").read_text())["files"]
     for path in sorted(folder.iterdir()):
         if path.suffix in (".mp4", ".webm", ".wmv", ".mkv", ".mov", ".avi", ".flv"):

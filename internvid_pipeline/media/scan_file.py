@@ -30,7 +30,7 @@ def write_scan(scan: VideoScan, path: Path) -> None:
     columns |= {f"{_SCORE}{name}": scores for name, scores in sorted(scan.scores.items())}
     fields = [pa.field(name, _FRAME_COLUMNS.get(name, pa.float32()), nullable=False) for name in columns]
     table = pa.table(list(columns.values()), schema=pa.schema(fields, metadata={_ABOUT: json.dumps(_about(scan)).encode()}))
-    # Times grow evenly, and the bytes of neighbouring floats are alike: a third smaller than plain zstd (benchmarks/README.md).
+    # Times grow evenly, and the bytes of neighbouring floats are alike: both are stored so that zstd sees it.
     encodings = {"pts": "DELTA_BINARY_PACKED"} | {field.name: "BYTE_STREAM_SPLIT" for field in fields if field.type == pa.float32()}
     pq.write_table(table, path, compression="zstd", use_dictionary=False, column_encoding=encodings, write_statistics=False)
 

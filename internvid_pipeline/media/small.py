@@ -37,8 +37,8 @@ class SmallPicture:
 class SmallPictures:
     """Makes them all of the first frame's size, even where the video changes its size on the way.
 
-    Each pixel is the mean of about 8 of the pixels that it covers: half as noisy as a single sample, at a third of the cost of the full
-    mean (benchmarks/README.md). Turned pictures are not turned: detectors do not mind.
+    Each pixel is the mean of about 8 of the pixels that it covers: less noisy than a single sample, and cheaper than the
+    full mean. Turned pictures are not turned: detectors do not mind.
     """
 
     def __init__(self, needs_bgr: bool = False) -> None:

@@ -1,4 +1,7 @@
-"""From evidence to likelihood: a small network per question, whose numbers lie beside this module in transition_weights.json."""
+"""From evidence to likelihood: a small network per question, whose numbers lie beside this module in transition_weights.json.
+
+They are fitted, not set by hand: benchmarks/fit_transition.py says on what, and fits others.
+"""
 
 import json
 from dataclasses import dataclass
