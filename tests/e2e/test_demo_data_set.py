@@ -189,7 +189,7 @@ def test_changed_prompt(demo: Path, tmp_path: Path):
     assert [(change.field, change.old, change.new) for change in found.stages[3].changes] == [
         ("stages.caption_clips.coarse.prompt", None, "what is it")
     ]
-    assert "reads caption_clips, which is computed again" in found.stages[3].reasons
+    assert "reads caption_clips, which is computed again" in found.stages[4].reasons
     before = manifest_times(root)
     run_dataset(changed, engine="inline")
     untouched = {name: time for name, time in before.items() if name.startswith(("import_videos", "cut_clips"))}
