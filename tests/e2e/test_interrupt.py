@@ -30,7 +30,7 @@ def test_a_stopped_run_says_how_to_go_on(engine: str, number: signal.Signals, nu
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "internvid: stopped; what is done is kept, the same command goes on from there"
     assert "Traceback" not in errors
-    _, alive = psutil.wait_procs(family, timeout=60)
+    _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, [member.cmdline() for member in alive]
     before = manifest_times(root)
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
