@@ -3,7 +3,6 @@ models will look at."""
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from internvid_pipeline.errors import UnreadableMedia
 from internvid_pipeline.media.container import open_media, video_stream
 from internvid_pipeline.media.decode import FramePass
-from internvid_pipeline.media.detectors import Boundary, FrameScorer, ShotDetector, boundaries
+from internvid_pipeline.media.detectors import Boundary, FrameScorer, boundaries
 from internvid_pipeline.media.fast_scan import DoubtfulTimes, FastPass, FastPlan, fast_plan
 from internvid_pipeline.media.fast_scan_refine import refine
 from internvid_pipeline.media.frame_keeper import FrameKeeper, FrameKeeping, missing_frames
@@ -34,7 +33,7 @@ __all__ = ["FrameKeeping", "Shot", "VideoScan", "scan_video"]
 
 def scan_video(
     path: Path,
-    scorers: Sequence[FrameScorer] | ShotDetector,
+    scorers: Sequence[FrameScorer],
     limits: MediaLimits | None = None,
     fast: bool = False,
     frames: FrameKeeping | None = None,
@@ -45,9 +44,6 @@ def scan_video(
     UnreadableMedia, MediaLimitError, DamagedMedia; OSError for a full disk. Files of kept frames are gone where it raises.
     """
     limits = limits or MediaLimits()
-    if not isinstance(scorers, Sequence):
-        old = _CutScorer(scorers)
-        return _with_cuts(_scanned(path, [old], limits, frames, None), old)
     plan = fast_plan(path, limits) if fast else None
     if plan is not None:
         fresh = copy.deepcopy(list(scorers))
@@ -187,26 +183,3 @@ def provisional_boundaries(
     if not scorers or not scorers[0].columns:
         return ()
     return boundaries(scorers[0].name, scores, times)
-
-
-class _CutScorer:
-    """A detector of the first kind, until its callers have switched."""
-
-    name, needs_bgr = "", True
-    columns: tuple[str, ...] = ()
-
-    def __init__(self, detector: ShotDetector) -> None:
-        self._detector = detector
-        self.cuts: set[int] = set()
-
-    def process(self, frame: int, picture: SmallPicture) -> None:
-        assert picture.bgr is not None
-        self.cuts.update(self._detector.process(frame, picture.bgr))
-
-    def finish(self) -> dict[str, NDArray[np.float32]]:
-        self.cuts.update(self._detector.finish())
-        return {}
-
-
-def _with_cuts(scan: VideoScan, scorer: _CutScorer) -> VideoScan:
-    return replace(scan, cuts=tuple(sorted(cut for cut in scorer.cuts if 0 < cut < scan.num_frames)))

@@ -48,16 +48,15 @@ class VideoScan:
     detectors: tuple[str, ...] = ()
     fast: bool = False
     kept: tuple[KeptFrame, ...] = field(default=(), compare=False)
-    cuts: tuple[int, ...] = ()
 
     @property
     def num_frames(self) -> int:
         """How many frames the video has."""
         return self.times.num_frames
 
-    def shots(self, boundaries: Iterable[Boundary] | None = None) -> list[Shot]:
+    def shots(self, boundaries: Iterable[Boundary]) -> list[Shot]:
         """The video cut at the boundaries, without gaps."""
-        inner = self.cuts if boundaries is None else sorted({boundary.frame for boundary in boundaries})
+        inner = sorted({boundary.frame for boundary in boundaries})
         edges = (0, *(frame for frame in inner if 0 < frame < self.num_frames), self.num_frames)
         return [self.shot(start, end) for start, end in pairwise(edges)]
 

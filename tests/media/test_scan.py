@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import DamagedMedia, ItemError, MediaLimitError, UnreadableMedia
-from internvid_pipeline.media.detectors import ContentDetector
+from internvid_pipeline.media.detectors import Boundary, boundaries, scorer
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.scan import VideoScan, scan_video
 from tests.conftest import shared_videos
@@ -20,7 +20,15 @@ from tests.media.made import Made, Track, beeps, noisy, numbered, shots_of, writ
 
 
 def scan(path: Path, **limits: int) -> VideoScan:
-    return scan_video(path, ContentDetector(), MediaLimits(**limits))
+    return scan_video(path, [scorer("content")], MediaLimits(**limits))
+
+
+def bounds_of(found: VideoScan) -> tuple[Boundary, ...]:
+    return boundaries("content", found.scores, found.times)
+
+
+def cuts_of(found: VideoScan) -> tuple[int, ...]:
+    return tuple(boundary.frame for boundary in bounds_of(found))
 
 
 def reference_cuts(path: Path, backend: str) -> list[int]:
@@ -37,8 +45,8 @@ def close(ours: list[int], theirs: list[int]) -> bool:
 def test_known_cuts(tmp_path: Path):
     """Shots of 40, 33 and 20 frames: cuts at 40 and 73."""
     found = scan(write_video(tmp_path / "v.mp4", shots_of([40, 33, 20])))
-    assert found.cuts == (40, 73)
-    assert [(shot.start_frame, shot.end_frame) for shot in found.shots()] == [(0, 40), (40, 73), (73, 93)]
+    assert cuts_of(found) == (40, 73)
+    assert [(shot.start_frame, shot.end_frame) for shot in found.shots(bounds_of(found))] == [(0, 40), (40, 73), (73, 93)]
     assert found.times.pts.tolist() == list(range(0, 93 * 512, 512)) and found.times.end_pts == 93 * 512
     assert found.damaged.size == 0 and not found.times.repaired and found.broken_off is None
 
@@ -47,7 +55,7 @@ def test_known_cuts(tmp_path: Path):
 @given(st.lists(st.integers(16, 40), min_size=1, max_size=4), st.sampled_from([(320, 180), (640, 360), (180, 320)]))
 def test_same_boundaries_as_pyscenedetect(tmp_path: Path, lengths: list[int], size: tuple[int, int]):
     path = write_video(tmp_path / "v.mp4", shots_of(lengths, *size))
-    found = list(scan(path).cuts)
+    found = list(cuts_of(scan(path)))
     assert found == list(accumulate(lengths))[:-1]
     assert close(found, reference_cuts(path, "opencv"))
 
@@ -59,7 +67,7 @@ def test_same_boundaries_on_real_videos(name: str):
     assert folder is not None
     (path,) = [found for found in folder.glob(f"{name}_*") if found.suffix not in (".json", ".vtt")]
     backend = "pyav" if name == "d02" else "opencv"  # OpenCV's own scaler fails on interlaced pictures and finds nothing
-    assert close(list(scan(path).cuts), reference_cuts(path, backend))
+    assert close(list(cuts_of(scan(path))), reference_cuts(path, backend))
 
 
 def test_variable_frame_rate_and_start_offset(tmp_path: Path):
@@ -68,7 +76,7 @@ def test_variable_frame_rate_and_start_offset(tmp_path: Path):
     made = Made(time_base=Fraction(1, 1000), pts=pts, end_pts=pts[-1] + 30, options={"bf": "0"}, tracks=[Track(beeps([0.5], 4.0))])
     found = scan(write_video(tmp_path / "v.mkv", shots_of([20, 19]), made))
     assert found.times.pts.tolist() == pts and found.times.time_base == Fraction(1, 1000)
-    assert found.cuts == (20,)
+    assert cuts_of(found) == (20,)
 
 
 def test_brightness_and_motion(tmp_path: Path):
@@ -79,7 +87,7 @@ def test_brightness_and_motion(tmp_path: Path):
     assert found.luma_mean[:20].max() < 1 and found.luma_change[0] == 0 and found.luma_change[1:20].max() < 0.5
     assert np.allclose(found.luma_mean[20:40], 128, atol=2) and found.luma_change[21:40].max() < 0.5
     assert np.allclose(found.luma_change[41:60], 40, atol=3)
-    black, rest = found.shots()
+    black, rest = found.shots(bounds_of(found))
     assert black.luma_max < 1 and black.motion < 0.5  # the change at the cut itself is nobody's motion
     assert abs(rest.luma_mean - 124) < 2 and abs(rest.motion - (19 * 40 + 28) / 39) < 3
     assert len(found.luma_mean) == len(found.luma_change) == 60 and found.luma_mean.dtype == np.float32
@@ -102,7 +110,7 @@ def test_damage_is_found_in_its_shot(tmp_path: Path):
     assert scan(path).damaged.size == 0
     spoil_packet(path, 40)
     found = scan(path)
-    assert [shot.num_damaged > 0 for shot in found.shots()] == [False, True, False]
+    assert [shot.num_damaged > 0 for shot in found.shots(bounds_of(found))] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,7 @@ def test_avi_with_b_frames_has_usable_times(tmp_path: Path):
     path = write_video(tmp_path / "v.avi", shots_of([20, 20]), made)
     found = scan(path)
     steps = np.diff(found.times.pts) * float(found.times.time_base)
-    assert found.times.num_frames == 40 and np.allclose(steps, 0.04, atol=0.001) and found.cuts == (20,)
+    assert found.times.num_frames == 40 and np.allclose(steps, 0.04, atol=0.001) and cuts_of(found) == (20,)
 
 
 def test_two_passes_agree(tmp_path: Path):
@@ -202,4 +210,4 @@ def test_a_video_that_changes_its_size(tmp_path: Path):
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     found = scan(joined)
-    assert found.times.num_frames == 40 and found.cuts == (20,)
+    assert found.times.num_frames == 40 and cuts_of(found) == (20,)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.media.detectors.base import Boundary, FrameScorer
-from internvid_pipeline.media.detectors.cut_numbers import ContentDetector, ShotDetector
 from internvid_pipeline.media.detectors.pyscenedetect import DETECTION_SIDE_PX, ContentScorer, adaptive_boundaries, content_boundaries
 from internvid_pipeline.media.detectors.transition import TransitionScorer, transition_boundaries
 from internvid_pipeline.media.detectors.transnetv2 import ShotNetwork, TransNetV2Scorer, transnetv2_boundaries
@@ -22,9 +21,7 @@ __all__ = [
     "DETECTION_SIDE_PX",
     "DETECTORS",
     "Boundary",
-    "ContentDetector",
     "FrameScorer",
-    "ShotDetector",
     "ShotNetwork",
     "boundaries",
     "scorer",
