@@ -43,7 +43,7 @@ class _Cells:
     def process(self, frame: int, picture: SmallPicture) -> None:
         """See FrameScorer."""
         del frame
-        self.cells.append(grid.cells(picture))
+        self.cells.append(grid.cells([picture])[0])
 
     def finish(self) -> dict[str, Floats]:
         """See FrameScorer."""
@@ -86,7 +86,8 @@ def window_rows(track: window_evidence.Track, transitions: tuple[Transition, ...
             chosen = (labels != _UNSURE) & (changed | (labels == 1))
             if chosen.any():
                 at = starts[chosen]
-                evidence = np.hstack([window_evidence.coarse(track, at, width), window_evidence.fine(track, at, width)])
+                coarse = window_evidence.coarse(track, at, np.full_like(at, width))
+                evidence = np.hstack([coarse, window_evidence.fine(track, at, width)])
                 yield from zip(evidence, labels[chosen], strict=True)
 
 

@@ -94,7 +94,7 @@ class FastPass(FramePass):
     """Iterate over `numbered` once. Raises DoubtfulTimes, besides what FramePass raises, where a picture is damaged or unexpected."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits, plan: FastPlan) -> None:
-        super().__init__(path, container, stream, limits)
+        super().__init__(path, container, stream, limits, skip_loop_filter=True)
         self._plan = plan
         self.decoded: list[int] = []
 

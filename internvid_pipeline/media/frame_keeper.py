@@ -1,5 +1,6 @@
 """Frames for models, picked while the video is decoded: more than are needed, for where its shots lie is only known afterwards."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ _TIMES_USUAL = 2.5
 _USUAL_WEIGHT = 1 / 16
 _FALLBACK_STEP_S = 0.04  # between frames without times
 _MOST_BYTES = 32_000_000
+_MOST_WHOLE_BYTES = 48_000_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class FrameKeeping:
 
 
 class FrameKeeper:
-    """Given every decoded frame in order; holds at most `_MOST_BYTES` of shrunk frames in memory, the others as files.
+    """Given every decoded frame in order; holds at most `_MOST_WHOLE_BYTES` of whole frames and `_MOST_BYTES` of shrunk ones in memory, the
+    others as files. Frames are shrunk late, because most candidates are not needed in the end.
 
     Candidates are a grid of twice `per_second`, and after a frame that may begin a shot all of the next `minimum` frames, then every
     second one, every fourth and so on until the grid is reached: however long the shot turns out, there are enough, and the one nearest to
@@ -56,6 +59,7 @@ class FrameKeeper:
         self._most_pending = max(1, _MOST_BYTES // (2 * keeping.max_side_px**2))
         self._written: dict[int, KeptFrame] = {}
         self._pending: list[_Candidate] = []
+        self._whole: deque[_Candidate] = deque()  # those of the pending ones that are not shrunk
         self._first, self._first_s = 0, 0.0  # of the possible shot that runs
         self._last, self._last_s = -1, -1e9  # the last candidate
         self._grid_written_s = -1e9
@@ -77,7 +81,7 @@ class FrameKeeper:
         ):
             return
         self._last, self._last_s = number, now_s
-        self._pending.append(_Candidate(number, now_s, self._saver.shrink(frame, self._pixel_ratio)))
+        self._hold(_Candidate(number, now_s, frame))
         if now_s - self._first_s > self._long_s:
             self._thin()
         elif len(self._pending) > self._most_pending:
@@ -111,6 +115,20 @@ class FrameKeeper:
             kept.path.unlink(missing_ok=True)
         self._written.clear()
 
+    def _hold(self, candidate: "_Candidate") -> None:
+        self._pending.append(candidate)
+        self._whole.append(candidate)
+        frame = candidate.picture
+        assert isinstance(frame, av.VideoFrame)
+        size_bytes = sum(plane.buffer_size for plane in frame.planes)
+        while len(self._whole) > max(1, _MOST_WHOLE_BYTES // size_bytes):
+            self._shrunk(self._whole.popleft())
+
+    def _shrunk(self, candidate: "_Candidate") -> ShrunkFrame:
+        if not isinstance(candidate.picture, ShrunkFrame):
+            candidate.picture = self._saver.shrink(candidate.picture, self._pixel_ratio)
+        return candidate.picture
+
     def _close(self, end_s: float) -> None:
         """The possible shot ends at `end_s`: of its frames those are written that `choose_frames` may want."""
         minimum = self._keeping.minimum
@@ -135,8 +153,9 @@ class FrameKeeper:
     def _write(self, candidates: Sequence["_Candidate"]) -> None:
         for candidate in candidates:
             path = self._keeping.path(candidate.number)
-            self._written[candidate.number] = self._saver.write(candidate.shrunk, candidate.number, candidate.time_s, path)
+            self._written[candidate.number] = self._saver.write(self._shrunk(candidate), candidate.number, candidate.time_s, path)
         self._pending = []
+        self._whole.clear()
 
 
 def missing_frames(times: FrameTimes, starts: Sequence[int], kept: Sequence[KeptFrame], keeping: FrameKeeping) -> list[int]:
@@ -150,11 +169,11 @@ def missing_frames(times: FrameTimes, starts: Sequence[int], kept: Sequence[Kept
     return sorted(missing.difference(there.tolist()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Candidate:
     number: int
     time_s: float
-    shrunk: ShrunkFrame
+    picture: av.VideoFrame | ShrunkFrame
 
 
 def _nearest(candidates: NDArray[np.int64], times: FrameTimes, start: int, end: int, keeping: FrameKeeping) -> set[int]:

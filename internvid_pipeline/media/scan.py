@@ -91,7 +91,7 @@ class _Scan:
         path, container, stream, limits = self._path, self._container, self._stream, self._limits
         try:
             if plan is None:
-                frames = FramePass(path, container, stream, limits)
+                frames = FramePass(path, container, stream, limits, skip_loop_filter=True)
                 self._decode(frames)
                 return self._result(frames, None)
             fast = FastPass(path, container, stream, limits, plan)

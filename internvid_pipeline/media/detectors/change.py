@@ -37,12 +37,18 @@ def changes(before: Floats, after: Floats) -> Floats:
 def _explained(before: Floats, after: Floats) -> Floats:
     """Least squares of the brightness change on the gradients of shift, zoom, turn (Horn and Schunck's constraint), gain and offset."""
     number = len(before)
-    mean = (0.5 * (before + after)).reshape(number, ROWS, COLUMNS)
-    right, down = np.zeros_like(mean), np.zeros_like(mean)
-    right[:, :, 1:-1] = 0.5 * (mean[:, :, 2:] - mean[:, :, :-2])
-    down[:, 1:-1] = 0.5 * (mean[:, 2:] - mean[:, :-2])
-    light = mean - mean.mean(axis=(1, 2), keepdims=True)
-    parts = np.stack([right, down, right * _X + down * _Y, right * _Y - down * _X, light, np.ones_like(mean)], axis=1)
+    mean = (before + after).reshape(number, ROWS, COLUMNS) * np.float32(0.5)
+    parts = np.zeros((number, 6, ROWS, COLUMNS), np.float32)
+    right, down = parts[:, 0], parts[:, 1]
+    np.subtract(mean[:, :, 2:], mean[:, :, :-2], out=right[:, :, 1:-1])
+    np.subtract(mean[:, 2:], mean[:, :-2], out=down[:, 1:-1])
+    parts[:, :2] *= np.float32(0.5)
+    np.multiply(right, _X, out=parts[:, 2])
+    parts[:, 2] += down * _Y
+    np.multiply(right, _Y, out=parts[:, 3])
+    parts[:, 3] -= down * _X
+    np.subtract(mean, mean.mean(axis=(1, 2), keepdims=True), out=parts[:, 4])
+    parts[:, 5] = 1.0
     parts = parts.reshape(number, 6, NUM_LUMA)
     change = after - before
     moment = np.matmul(parts, change[:, :, None])[:, :, 0]

@@ -58,16 +58,14 @@ def evidence(track: Track, at: NDArray[np.int64], jump: Floats, ratio: Floats) -
 
 def _comes_back(track: Track, at: NDArray[np.int64], a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Least difference across the jump, over some frames, against the jump itself; and the least unlikeness. Means are taken out."""
-    direct = np.maximum(_residual(a, b), 0.5)
-    least, unlike = np.full(len(at), np.float32(np.inf)), np.ones(len(at), np.float32)
-    for gap in _GAPS:
-        for old, new in ((at - 1, at + gap), (at - 1 - gap, at)):
-            there = (old >= 0) & (new < len(track))
-            if there.any():
-                first, second = track.frames[old[there]], track.frames[new[there]]
-                least[there] = np.minimum(least[there], _residual(first, second))
-                unlike[there] = np.minimum(unlike[there], grid.unlikeness(first, second))
-    return np.minimum(least / direct, 1.0).astype(np.float32), unlike
+    pairs = [(at - 1, at + gap) for gap in _GAPS] + [(at - 1 - gap, at) for gap in _GAPS]
+    old, new = (np.stack(numbers) for numbers in zip(*pairs, strict=True))  # [comparisons, n]
+    there = (old >= 0) & (new < len(track))
+    first, second = track.frames[old[there]], track.frames[new[there]]
+    left, unlike = np.full(old.shape, np.float32(np.inf)), np.ones(old.shape, np.float32)
+    left[there], unlike[there] = _residual(first, second), grid.unlikeness(first, second)
+    least = left.min(axis=0) / np.maximum(_residual(a, b), 0.5)
+    return np.minimum(least, 1.0).astype(np.float32), unlike.min(axis=0)
 
 
 def _residual(a: Floats, b: Floats) -> Floats:

@@ -4,6 +4,8 @@ Whatever the picture's proportions, the grid covers all of it: content is compar
 have averaged out, while two shots still differ nearly everywhere.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,26 @@ _CHROMA_WEIGHT = 1.5  # chroma spans a narrower range than luma
 _DARK = 24.0  # video black is 16: cells darker than this in both frames are bars
 HALVED_SPREAD = 40.0
 _FLAT_VARIANCE = 36.0  # structure below six levels of luma is noise
+_AT_ONCE = 64  # frames times shifts that are compared at once: as many as the fastest cache holds
 
 
-def cells(picture: SmallPicture) -> Floats:
-    """float32 [864]: luma 0 to 255 row by row, then U and V, each times 1.5."""
-    luma = cv2.resize(picture.luma, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).ravel()
-    planes = [cv2.resize(plane, _CHROMA, interpolation=cv2.INTER_AREA).ravel() for plane in picture.chroma]
-    return np.concatenate([luma.astype(np.float32), *(_CHROMA_WEIGHT * plane.astype(np.float32) for plane in planes)])
+def cells(pictures: Sequence[SmallPicture]) -> Floats:
+    """float32 [n, 864] of pictures of one size: luma 0 to 255 row by row, then U and V, each times 1.5."""
+    number = len(pictures)
+    out = np.empty((number, NUM_CELLS), np.float32)
+    out[:, :NUM_LUMA] = _shrunk([picture.luma for picture in pictures], (COLUMNS, ROWS))
+    half = (NUM_CELLS - NUM_LUMA) // 2
+    for plane, start in enumerate((NUM_LUMA, NUM_LUMA + half)):
+        out[:, start : start + half] = _shrunk([picture.chroma[plane] for picture in pictures], _CHROMA)
+    out[:, NUM_LUMA:] *= np.float32(_CHROMA_WEIGHT)
+    return out
+
+
+def _shrunk(planes: Sequence[NDArray[np.uint8]], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """One below the other, so that all are made smaller in one call: rows of cells never straddle two of them."""
+    columns, rows = size
+    stacked = np.concatenate(planes)
+    return np.asarray(cv2.resize(stacked, (columns, rows * len(planes)), interpolation=cv2.INTER_AREA).reshape(len(planes), -1), np.uint8)
 
 
 def quantiles(frames: Floats) -> Floats:
@@ -75,36 +90,50 @@ class BlockMatch:
     may have come from, in cells (rows, columns). block: its size in cells (rows, columns)."""
 
     def __init__(self, rows: int, columns: int, reach: tuple[int, int], block: tuple[int, int]) -> None:
-        self._size, self._reach = (rows, columns), reach
         y, x = np.mgrid[:rows, :columns]
         self.shifts = np.array([(dy, dx) for dy in range(-reach[0], reach[0] + 1) for dx in range(-reach[1], reach[1] + 1)])
         places = [(np.clip(y + dy, 0, rows - 1) * columns + np.clip(x + dx, 0, columns - 1)).ravel() for dy, dx in self.shifts]
         self.sources = np.array(places)
-        self._blocks = (columns // block[1], len(self.shifts) * (rows // block[0]))
+        self._from = np.ascontiguousarray(self.sources.T)
+        self._in_blocks = (rows // block[0], block[0], columns // block[1], block[1])
 
     def match(self, before: Floats, after: Floats) -> tuple[Floats, NDArray[np.int64]]:
         """Mean absolute difference, float32 [n], that is left of `after` [n, rows * columns] once each of its blocks is taken from the best
         place in `before`; and which of `shifts` (rows, columns) suits the whole frame best: its cells then come from `sources`. Values are
         rounded to 0 to 255."""
-        left, best = np.empty(len(before), np.float32), np.empty(len(before), np.int64)
-        old = np.clip(np.rint(before), 0, 255).astype(np.uint8).reshape(-1, *self._size)
-        new = np.clip(np.rint(after), 0, 255).astype(np.uint8).reshape(-1, *self._size)
-        for number in range(len(left)):
-            blocks = self._differences(old[number], new[number])
-            left[number] = blocks.min(axis=0).mean()
-            best[number] = blocks.sum(axis=1).argmin()
-        return left, best
+        number, num_shifts = len(before), len(self.shifts)
+        old, new = _levels(before), _levels(after)
+        block_rows, height, block_columns, width = self._in_blocks
+        least = np.full((block_rows * block_columns, number), np.iinfo(np.uint16).max, np.uint16)
+        sums = np.empty((num_shifts, number), np.uint32)
+        at_once = max(1, _AT_ONCE // max(1, number))
+        for start in range(0, num_shifts, at_once):
+            there = np.take(old, self._from[:, start : start + at_once], axis=0, mode="clip")  # [cells, shifts, n]
+            here = np.repeat(new[:, None], there.shape[1], axis=1)
+            difference = np.maximum(there, here)
+            difference -= np.minimum(there, here, out=there)
+            rows = difference.reshape(block_rows, height, -1)
+            rows = _added([rows[:, row] for row in range(height)]).reshape(block_rows * block_columns, width, -1)
+            blocks = _added([rows[:, column] for column in range(width)]).reshape(len(least), -1, number)
+            np.minimum(least, blocks.min(axis=1), out=least)
+            sums[start : start + at_once] = blocks.sum(axis=0, dtype=np.uint32)
+        return least.mean(axis=0, dtype=np.float32) / np.float32(height * width), sums.argmin(axis=0)
 
     def residual(self, before: Floats, after: Floats) -> Floats:
         """The first answer of `match`."""
         return self.match(before, after)[0]
 
-    def _differences(self, old: NDArray[np.uint8], new: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[shifts, blocks]"""
-        shifted = old.ravel()[self.sources].reshape(-1, self._size[1])
-        difference = cv2.absdiff(shifted, np.tile(new, (len(self.shifts), 1)))
-        blocks = cv2.resize(difference, self._blocks, interpolation=cv2.INTER_AREA)  # the means of whole blocks
-        return np.asarray(blocks.reshape(len(self.shifts), -1), dtype=np.uint8)
+
+def _added(parts: Sequence[NDArray[np.uint16]]) -> NDArray[np.uint16]:
+    total = parts[0] + parts[1]
+    for part in parts[2:]:
+        total += part
+    return total
+
+
+def _levels(frames: Floats) -> NDArray[np.uint16]:
+    """[cells, n] of frames [n, cells]: with the frames last, every step of a comparison works on whole runs of memory."""
+    return np.ascontiguousarray(np.clip(np.rint(frames), 0, 255).astype(np.uint16).T)
 
 
 NEAR = BlockMatch(ROWS, COLUMNS, reach=(2, 3), block=(3, 4))

@@ -25,7 +25,7 @@ WIDTHS = (6, 8, 11, 15, 21, 29, 40, 56, 76)  # frames: at 25 a second, transitio
 THRESHOLD = 0.5
 # Shots shorter than this cannot be told from flashes; the weaker of two boundaries that lie closer is dropped.
 MIN_SCENE_FRAMES = 6
-_CHUNK = 64  # frames that are weighed together: numpy's cost per call is shared
+_CHUNK = 192  # frames that are weighed together: numpy's cost per call is shared
 _KEPT = 5 * WIDTHS[-1] + WIDTHS[-1] // 4 + 1  # two widths before a window and two after it are looked at
 _LONGEST_FADE = 60  # frames from the middle of a fade out to the middle of the fade in after it
 _LEAST = 0.05  # what is less likely is not stored
@@ -47,7 +47,7 @@ class TransitionScorer:
         self._picture: SmallPicture | None = None
         self._num_frames = 0
         self._numbers = array("q")  # of the frames that were decoded
-        self._new: list[Floats] = []
+        self._new: list[SmallPicture] = []
         self._track = Track(*(np.zeros((0, size), np.float32) for size in (grid.NUM_CELLS, change.NUM_CHANGES, 40)))
         self._base = 0  # how many frames the track has left behind
         self._next_cut = 1
@@ -63,7 +63,7 @@ class TransitionScorer:
             return
         self._picture = picture
         self._numbers.append(frame)
-        self._new.append(grid.cells(picture))
+        self._new.append(picture)
         if len(self._new) == _CHUNK:
             self._weigh(is_end=False)
 
@@ -85,13 +85,12 @@ class TransitionScorer:
 
     def _weigh(self, is_end: bool) -> None:
         if self._new:
-            frames = np.stack(self._new)
+            frames = grid.cells(self._new)
             self._contrast.extend(frames[:, : grid.NUM_LUMA].std(axis=1).tolist())
             self._extend(frames)
             self._new = []
         self._weigh_cuts(len(self._track) - (0 if is_end else cut_evidence.REACH + 1))
-        for width in WIDTHS:
-            self._weigh_windows(width, len(self._track) - (width if is_end else 3 * width + 1))
+        self._weigh_windows(is_end)
         spare = len(self._track) - _KEPT
         if spare > 0:
             track = self._track
@@ -124,41 +123,40 @@ class TransitionScorer:
                     self._cuts[self._base + int(number)] = float(likelihood)
         self._next_cut = self._base + end
 
-    def _weigh_windows(self, width: int, end: int) -> None:
-        """All windows of this width that start before `end` in the track and were not weighed yet. Steps of a quarter of the width: one of
-        them holds the transition nearly in its middle."""
-        step = max(1, width // 4)
-        starts = np.arange(self._next_start[width] - self._base, end, step)
+    def _weigh_windows(self, is_end: bool) -> None:
+        """All windows of the track that were not weighed yet, and which have after them what must be looked at."""
+        starts, widths = self._new_windows(is_end)
+        possible = window_evidence.possible(self._track, starts, widths)
+        starts, widths = starts[possible], widths[possible]
         if not len(starts):
             return
-        self._next_start[width] = self._base + int(starts[-1]) + step
-        starts = starts[[not self._has_cut(int(start), width) for start in starts]]
-        starts = starts[window_evidence.possible(self._track, starts, width)]
-        if not len(starts):
-            return
-        coarse = window_evidence.coarse(self._track, starts, width)
+        coarse = window_evidence.coarse(self._track, starts, widths)
         likely = likelihoods(self._weights["coarse"], coarse) >= window_evidence.MIN_COARSE
-        if not likely.any():
-            return
-        starts, coarse = starts[likely], coarse[likely]
-        evidence = np.concatenate([coarse, window_evidence.fine(self._track, starts, width)], axis=1)
-        for start, likelihood in zip(starts, likelihoods(self._weights["window"], evidence), strict=True):
-            if likelihood >= _LEAST:
-                first, middle, last = (self._base + part for part in window_evidence.extent(self._track, int(start), width))
-                if likelihood > self._graduals.get(middle, (0.0, 0, 0))[0]:
-                    self._graduals[middle] = (float(likelihood), first, last)
+        for width in np.unique(widths[likely]).tolist():
+            these = likely & (widths == width)
+            evidence = np.concatenate([coarse[these], window_evidence.fine(self._track, starts[these], width)], axis=1)
+            self._note_windows(starts[these].tolist(), width, likelihoods(self._weights["window"], evidence).tolist())
 
-    def _has_cut(self, start: int, width: int) -> bool:
-        first = self._base + start
-        return any(first < cut <= first + width and likelihood >= THRESHOLD for cut, likelihood in self._recent_cuts(first))
+    def _new_windows(self, is_end: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First frames in the track, and widths. Steps of a quarter of the width: one of them holds the transition nearly in its middle.
+        Windows with a cut inside are left out."""
+        sure = np.array([cut - self._base for cut, likelihood in self._cuts.items() if likelihood >= THRESHOLD], np.int64)
+        found: list[NDArray[np.int64]] = []
+        for width in WIDTHS:
+            step = max(1, width // 4)
+            end = len(self._track) - (width if is_end else 3 * width + 1)
+            starts = np.arange(self._next_start[width] - self._base, end, step)
+            if len(starts):
+                self._next_start[width] = self._base + int(starts[-1]) + step
+            found.append(starts[np.searchsorted(sure, starts + width, side="right") == np.searchsorted(sure, starts, side="right")])
+        return np.concatenate(found), np.repeat(np.array(WIDTHS), [len(starts) for starts in found])
 
-    def _recent_cuts(self, first: int) -> list[tuple[int, float]]:
-        found = []
-        for cut in reversed(self._cuts):
-            if cut <= first:
-                break
-            found.append((cut, self._cuts[cut]))
-        return found
+    def _note_windows(self, starts: list[int], width: int, likelihood: list[float]) -> None:
+        for start, likely in zip(starts, likelihood, strict=True):
+            if likely >= _LEAST:
+                first, middle, last = (self._base + part for part in window_evidence.extent(self._track, start, width))
+                if likely > self._graduals.get(middle, (0.0, 0, 0))[0]:
+                    self._graduals[middle] = (likely, first, last)
 
 
 def transition_boundaries(

@@ -5,6 +5,7 @@ between is made of both ends. A camera's motion explains its own changes; what p
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from internvid_pipeline.media.detectors import change, grid
 from internvid_pipeline.media.detectors.grid import NUM_LUMA, Floats
+
+Numbers = NDArray[np.int64]
 
 COARSE = (
     "difference",
@@ -53,32 +56,54 @@ class Track:
     def __len__(self) -> int:
         return len(self.frames)
 
+    @cached_property
+    def summed(self) -> NDArray[np.float64]:
+        """[n + 1, 8]: changes summed over the frames before each one."""
+        return np.concatenate([np.zeros((1, change.NUM_CHANGES)), self.changes.cumsum(axis=0, dtype=np.float64)])
 
-def side_of(width: int) -> int:
+
+def side_of(width: Numbers) -> Numbers:
     """Frames beside a window that should be calm."""
-    return max(2, width // 2)
+    return np.maximum(2, width // 2)
 
 
-def possible(track: Track, starts: NDArray[np.int64], width: int) -> NDArray[np.bool_]:
-    """bool [n]: what no weights need to decide. The ends differ, and by more than light. At the very start and end of a video nothing shows
+def possible(track: Track, starts: Numbers, width: Numbers) -> NDArray[np.bool_]:
+    """bool [n], of windows (starts, starts + width), both [n]: what no weights need to decide. The ends differ, and by more than light. At the very start and end of a video nothing shows
     that it was calm there: then only a fade from or to a plain picture counts, for nobody begins a video in the middle of a dissolve."""
     ends = starts + width
-    a, b = track.frames[starts], track.frames[ends]
-    differs = (np.abs(a - b).mean(axis=1) >= MIN_DIFFERENCE) & (grid.unlikeness(a, b) >= _MIN_UNLIKENESS)
-    begins = (starts >= _MIN_SIDE) | (a[:, :NUM_LUMA].std(axis=1) < PLAIN)
-    stops = (ends + _MIN_SIDE < len(track)) | (b[:, :NUM_LUMA].std(axis=1) < PLAIN)
-    return np.asarray(differs & begins & stops, np.bool_)
+    # Two frames differ by no more than all changes between them together: most windows need no look at the frames.
+    steps = track.summed[ends + 1] - track.summed[starts + 1]
+    luma_share = NUM_LUMA / grid.NUM_CELLS
+    out = luma_share * steps[:, change.LUMA] + (1 - luma_share) * steps[:, change.CHROMA] >= MIN_DIFFERENCE - 0.01
+    for look in (_ends_differ, _has_sides):
+        out[out] = look(track, starts[out], width[out])
+    return np.asarray(out, np.bool_)
 
 
-def coarse(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
-    """float32 [n, 13]: what is cheap to tell of the windows (start, start + width)."""
+def _ends_differ(track: Track, starts: Numbers, width: Numbers) -> NDArray[np.bool_]:
+    a, b = track.frames[starts], track.frames[starts + width]
+    out = np.asarray(np.abs(a - b).mean(axis=1) >= MIN_DIFFERENCE, np.bool_)
+    out[out] = grid.unlikeness(a[out], b[out]) >= _MIN_UNLIKENESS
+    return out
+
+
+def _has_sides(track: Track, starts: Numbers, width: Numbers) -> NDArray[np.bool_]:
+    ends = starts + width
+    begins, stops = starts >= _MIN_SIDE, ends + _MIN_SIDE < len(track)
+    begins[~begins] = track.frames[starts[~begins], :NUM_LUMA].std(axis=1) < PLAIN
+    stops[~stops] = track.frames[ends[~stops], :NUM_LUMA].std(axis=1) < PLAIN
+    return np.asarray(begins & stops, np.bool_)
+
+
+def coarse(track: Track, starts: Numbers, width: Numbers) -> Floats:
+    """float32 [n, 13]: what is cheap to tell of the windows (starts, starts + width), both [n]."""
     ends = starts + width
     a, b = track.frames[starts], track.frames[ends]
     difference = np.abs(a - b)
     luma, shape, chroma = grid.colour_distances(track.quantiles[starts], track.quantiles[ends])
     inside, before, after = _sums(track, starts, width)
     total = inside + 1e-3
-    activity = inside[:, change.LUMA] / width + 0.5
+    activity = inside[:, change.LUMA] / width.astype(np.float32) + 0.5
     blocks = difference[:, :NUM_LUMA].reshape(len(starts), grid.ROWS // 3, 3, grid.COLUMNS // 4, 4).mean(axis=(2, 4))
     columns = [
         _log(difference.mean(axis=1)),
@@ -93,13 +118,13 @@ def coarse(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
         _log(total[:, change.CAMERA] / total[:, change.ENERGY]),
         _log(total[:, change.LIGHT] / total[:, change.ENERGY]),
         _log(np.hypot(inside[:, change.RIGHT], inside[:, change.DOWN])),
-        np.full(len(starts), np.log(width)),
+        np.log(width),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def fine(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
-    """float32 [n, 14]: what takes longer."""
+def fine(track: Track, starts: Numbers, width: int) -> Floats:
+    """float32 [n, 14]: what takes longer, of windows of one width."""
     ends = starts + width
     a, b = track.frames[starts], track.frames[ends]
     distance = np.maximum(np.abs(a - b).mean(axis=1), 0.1)
@@ -111,7 +136,7 @@ def fine(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
     weights = _weights(frames[:, 1:-1], a, b)
     half_a, half_b = grid.halved(a), grid.halved(b)
     matched = (grid.FAR.residual(half_a, half_b) + grid.FAR.residual(half_b, half_a)) / (2 * grid.HALVED_SPREAD)
-    inside, before, after = _sums(track, starts, width)
+    inside, before, after = _sums(track, starts, np.full_like(starts, width))
     moved = inside[:, change.MOVED] / width + 0.5
     peak = np.array([track.changes[start + 1 : start + width + 1, change.LUMA].max() for start in starts])
     mixed, dip = _mixed(frames[:, 1:-1, :NUM_LUMA], a[:, :NUM_LUMA], b[:, :NUM_LUMA])
@@ -146,9 +171,9 @@ def extent(track: Track, start: int, width: int) -> tuple[int, int, int]:
     return start + min(first, middle), start + middle, start + max(end, middle + 1)
 
 
-def _sums(track: Track, starts: NDArray[np.int64], width: int) -> tuple[Floats, Floats, Floats]:
+def _sums(track: Track, starts: Numbers, width: Numbers) -> tuple[Floats, Floats, Floats]:
     """Changes summed over the windows, and their means over what lies before and after: [n, 8] each; zero where nothing does."""
-    total = np.concatenate([np.zeros((1, change.NUM_CHANGES)), track.changes.astype(np.float64).cumsum(axis=0)])
+    total = track.summed
     ends, side, last = starts + width, side_of(width), len(track)
     inside = total[ends + 1] - total[starts + 1]
     low, high = np.maximum(starts - side + 1, 0), np.minimum(ends + 1 + side, last)
@@ -193,7 +218,7 @@ def _outside(frames: Floats, a: Floats, b: Floats) -> Floats:
     return np.asarray(excess.mean(axis=(1, 2)) / np.maximum(np.abs(a - b).mean(axis=1), 0.1), np.float32)
 
 
-def _returns(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+def _returns(track: Track, starts: Numbers, width: int) -> Floats:
     """Least unlikeness of the first end to what comes after the window, and of the second to what was before it."""
     a, b = track.frames[starts], track.frames[starts + width]
     least = np.ones(len(starts), np.float32)
@@ -205,7 +230,7 @@ def _returns(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
     return least
 
 
-def _step_unlikeness(track: Track, starts: NDArray[np.int64], width: int) -> Floats:
+def _step_unlikeness(track: Track, starts: Numbers, width: int) -> Floats:
     marks = starts[:, None] + np.round(np.linspace(0, width, 6)).astype(np.int64)
     pairs = grid.unlikeness(track.frames[marks[:, :-1].ravel()], track.frames[marks[:, 1:].ravel()])
     return np.asarray(pairs.reshape(len(starts), 5).mean(axis=1), np.float32)
