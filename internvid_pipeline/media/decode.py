@@ -16,6 +16,10 @@ from internvid_pipeline.media.container import check_length, check_size, last_wo
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
 
+# Leaves out the smoothing of block edges on pictures that no other refers to. It saves up to a tenth of the decoding, changes such a
+# picture by less than its JPEG does (our measurement: benchmarks/README.md), and others not at all.
+SKIP_LOOP_FILTER = {"skip_loop_filter": "noref"}
+
 
 class FramePass:
     """Iterate over it once; afterwards `times` and `damaged_frames` tell about the whole file.
@@ -27,11 +31,10 @@ class FramePass:
     def __init__(
         self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits, skip_loop_filter: bool = False
     ) -> None:
-        """skip_loop_filter: leave out the smoothing of block edges on pictures that no other refers to. It saves up to a tenth of the
-        decoding and changes such a picture by less than its JPEG will (our measurement: benchmarks/README.md), others not at all."""
+        """skip_loop_filter: see SKIP_LOOP_FILTER."""
         self._path, self._container, self._stream, self._limits = path, container, stream, limits
         options = {"max_pixels": str(limits.max_pixels)}
-        stream.codec_context.options = options | ({"skip_loop_filter": "noref"} if skip_loop_filter else {})
+        stream.codec_context.options = options | (SKIP_LOOP_FILTER if skip_loop_filter else {})
         self._pts, self._dts = array("q"), array("q")
         self._last_duration = 0
         self._corrupt: set[int] = set()

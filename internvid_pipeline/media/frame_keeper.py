@@ -8,16 +8,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from internvid_pipeline.media.frames import FrameSaver, KeptFrame, ShrunkFrame, choose_frames
 from internvid_pipeline.media.orientation import Orientation
+from internvid_pipeline.media.small import SmallPicture
 from internvid_pipeline.media.times import FrameTimes
 
-_SURE_CHANGE = 4.0  # mean luma difference below which nothing is taken for a new shot, and how many times the usual one it must be
-_TIMES_USUAL = 2.5
-_USUAL_WEIGHT = 1 / 16
+# A new shot may begin where the mean luma difference is so large, and so many times the largest of as many frames before it (coarse
+# pictures come in turns with fine ones), and where so much of the histogram, of so many bins, has moved.
+_LEAST_CHANGE, _TIMES_RECENT, _RECENT = 4.0, 1.5, 8
+_LEAST_MOVED, _BINS = 0.15, 32
 _FALLBACK_STEP_S = 0.04  # between frames without times
 _MOST_BYTES = 32_000_000
 _MOST_WHOLE_BYTES = 48_000_000
@@ -64,14 +67,16 @@ class FrameKeeper:
         self._last, self._last_s = -1, -1e9  # the last candidate
         self._grid_written_s = -1e9
         self._now_s = -_FALLBACK_STEP_S
-        self._usual_change = 0.0
+        self._luma = np.zeros((1, 1), np.uint8)  # of the frame before
+        self._recent_changes: deque[float] = deque([0.0], maxlen=_RECENT)
 
-    def add(self, number: int, frame: av.VideoFrame, change: float) -> None:
-        """change: mean luma difference to the frame before."""
+    def add(self, number: int, frame: av.VideoFrame, picture: SmallPicture, change: float) -> None:
+        """picture: the frame made small. change: its mean luma difference to the frame before."""
         pts = frame.pts
         now_s = self._now_s = self._now_s + _FALLBACK_STEP_S if pts is None else pts * self._time_base
-        begins = number == 0 or change > max(_SURE_CHANGE, _TIMES_USUAL * self._usual_change)
-        self._usual_change += (min(change, 2 * self._usual_change + 1) - self._usual_change) * _USUAL_WEIGHT
+        begins = number == 0 or self._stands_out(picture, change)
+        self._recent_changes.append(change)
+        self._luma = picture.luma
         if begins:
             self._close(now_s)
             self._first, self._first_s, self._grid_written_s = number, now_s, -1e9
@@ -114,6 +119,13 @@ class FrameKeeper:
         for kept in self._written.values():
             kept.path.unlink(missing_ok=True)
         self._written.clear()
+
+    def _stands_out(self, picture: SmallPicture, change: float) -> bool:
+        """A jerk of the camera changes as much as a cut may, but not how bright things are."""
+        if change <= max(_LEAST_CHANGE, _TIMES_RECENT * max(self._recent_changes)):
+            return False
+        before, after = (cv2.calcHist([luma], [0], None, [_BINS], [0, 256]) for luma in (self._luma, picture.luma))
+        return cv2.norm(before, after, cv2.NORM_L1) > _LEAST_MOVED * picture.luma.size
 
     def _hold(self, candidate: "_Candidate") -> None:
         self._pending.append(candidate)
@@ -163,10 +175,14 @@ def missing_frames(times: FrameTimes, starts: Sequence[int], kept: Sequence[Kept
     there = np.array([frame.frame for frame in kept], dtype=np.int64)
     missing: set[int] = set()
     for start, end in pairwise((*starts, times.num_frames)):
-        have = int(np.searchsorted(there, end) - np.searchsorted(there, start))
-        if have < min(keeping.minimum, end - start):
-            missing.update(choose_frames(times, start, end, keeping.per_second, keeping.minimum).frames)
-    return sorted(missing.difference(there.tolist()))
+        inside = there[np.searchsorted(there, start) : np.searchsorted(there, end)]
+        lacking = min(keeping.minimum, end - start) - len(inside)
+        if lacking > 0:
+            wanted = np.array(choose_frames(times, start, end, keeping.per_second, keeping.minimum).frames)
+            gaps = np.abs(wanted[:, None] - inside).min(axis=1) if len(inside) else np.full(len(wanted), end)
+            order = np.argsort(-gaps, kind="stable")  # first those that lie furthest from what is there
+            missing.update(wanted[order][:lacking].tolist())
+    return sorted(missing)
 
 
 @dataclass(slots=True)

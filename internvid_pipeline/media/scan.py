@@ -120,7 +120,7 @@ class _Scan:
             for look in process:
                 look(number, picture)
             if keeper is not None:
-                keeper.add(number, frame, change)
+                keeper.add(number, frame, picture, change)
             if frame.interlaced_frame:
                 self._interlaced = True
         self._repeat(picture, next_number, frames.num_frames)

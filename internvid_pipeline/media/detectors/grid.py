@@ -102,11 +102,13 @@ class BlockMatch:
         place in `before`; and which of `shifts` (rows, columns) suits the whole frame best: its cells then come from `sources`. Values are
         rounded to 0 to 255."""
         number, num_shifts = len(before), len(self.shifts)
+        if number == 0:
+            return np.zeros(0, np.float32), np.zeros(0, np.int64)
         old, new = _levels(before), _levels(after)
         block_rows, height, block_columns, width = self._in_blocks
         least = np.full((block_rows * block_columns, number), np.iinfo(np.uint16).max, np.uint16)
         sums = np.empty((num_shifts, number), np.uint32)
-        at_once = max(1, _AT_ONCE // max(1, number))
+        at_once = max(1, _AT_ONCE // number)
         for start in range(0, num_shifts, at_once):
             there = np.take(old, self._from[:, start : start + at_once], axis=0, mode="clip")  # [cells, shifts, n]
             here = np.repeat(new[:, None], there.shape[1], axis=1)

@@ -68,8 +68,9 @@ def side_of(width: Numbers) -> Numbers:
 
 
 def possible(track: Track, starts: Numbers, width: Numbers) -> NDArray[np.bool_]:
-    """bool [n], of windows (starts, starts + width), both [n]: what no weights need to decide. The ends differ, and by more than light. At the very start and end of a video nothing shows
-    that it was calm there: then only a fade from or to a plain picture counts, for nobody begins a video in the middle of a dissolve."""
+    """bool [n], of windows (starts, starts + width), both [n]: what no weights need to decide. The ends differ, and by more than light. At
+    the very start and end of a video nothing shows that it was calm there: then only a fade from or to a plain picture counts, for nobody
+    begins a video in the middle of a dissolve."""
     ends = starts + width
     # Two frames differ by no more than all changes between them together: most windows need no look at the frames.
     steps = track.summed[ends + 1] - track.summed[starts + 1]
