@@ -8,7 +8,7 @@ reads again and keeps of its own what nobody else had.
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -138,33 +138,43 @@ def put_off(
     return failures, again
 
 
-def release(root: Root, plan: StagePlan, partition: int) -> int:
-    """Makes a partition's deferred inputs due now, their attempts counted anew: by a part that finishes nothing and says so. Returns how
-    many inputs; a worker that is at work on them meanwhile is not disturbed. Raises StorageError."""
+def release(root: Root, plan: StagePlan, partition: int, classes: Collection[str] = ()) -> int:
+    """Makes a partition's deferred inputs (with `classes`: those put off for one of these errors) due now, their attempts counted anew: by
+    a part that finishes nothing and says so. Returns how many; a worker that is at work on them meanwhile is not disturbed. Raises
+    StorageError."""
     while True:
         kept = read_kept(root, plan.folder, partition)
-        if not kept.deferred:
+        chosen = [name for name, one in kept.deferred.items() if not classes or one.error_class in classes]
+        if not chosen:
             return 0
         now = utc_now().isoformat(timespec="milliseconds")
-        deferred = tuple(replace(one, attempts=0, not_before=now) for one in kept.deferred.values())
-        part = replace(
-            kept.parts[-1],
-            inputs=0,
-            emitted=0,
-            dropped=0,
-            failed=0,
-            rows=0,
-            dropped_parts=0,
-            drops_by_reason={},
-            failures_by_class={},
-            files=(),
-            started_at=now,
-            finished_at=now,
-            wall_s=0.0,
-            video_s=0.0,
-            part=len(kept.parts),
-            done=(),
-            deferred=deferred,
-        )
+        released = {name: replace(kept.deferred[name], attempts=0, not_before=now) for name in chosen}
+        part = _empty_part(kept, tuple({**kept.deferred, **released}.values()), now)
         if root.put_bytes_if_absent(layout.manifest(plan.folder, partition, part.part), part.to_json()):
-            return len(deferred)
+            return len(chosen)
+
+
+def _empty_part(kept: Kept, deferred: tuple[DeferredInput, ...], now: str) -> PartManifest:
+    """The next part, in which nothing is done."""
+    last = kept.parts[-1]
+    return PartManifest(
+        stage=last.stage,
+        fingerprint=last.fingerprint,
+        partition=last.partition,
+        inputs=0,
+        emitted=0,
+        dropped=0,
+        failed=0,
+        rows=0,
+        dropped_parts=0,
+        drops_by_reason={},
+        failures_by_class={},
+        files=(),
+        started_at=now,
+        finished_at=now,
+        wall_s=0.0,
+        host=last.host,
+        versions=last.versions,
+        part=len(kept.parts),
+        deferred=deferred,
+    )

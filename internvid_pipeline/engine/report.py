@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -129,11 +129,15 @@ def sum_manifests(status: StageStatus, contents: Iterable[tuple[str, bytes | Non
         yield path
 
 
-def read_losses(root: Root, plan: StagePlan, kind: str) -> Iterator[tuple[int, DropRecord | FailureRecord]]:
-    """Rows of the drops or failures tables (`kind`: "drops" or "failures") of a stage, with their partition."""
+def read_losses(
+    root: Root, plan: StagePlan, kind: str, superseded: Mapping[int, Collection[str]] | None = None
+) -> Iterator[tuple[int, DropRecord | FailureRecord]]:
+    """Rows of the drops or failures tables (`kind`: "drops" or "failures") of a stage, with their partition. superseded: names of inputs
+    that were taken again, by partition (`attempts.superseded_names`); what was lost of those is left out."""
     for partition in sorted(done_partitions(root, plan.folder)):
         path = read_manifest(root, plan.folder, partition).path_of(kind)
         if path is not None:
+            former = (superseded or {}).get(partition, ())
             rows: Sequence[DropRecord | FailureRecord]
             rows = read_table(root, path, DropRecord) if kind == "drops" else read_table(root, path, FailureRecord)
-            yield from ((partition, row) for row in rows)
+            yield from ((partition, row) for row in rows if row.item_id not in former and getattr(row, "part_of", None) not in former)
