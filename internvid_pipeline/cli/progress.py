@@ -153,8 +153,8 @@ def _print_deferred(report: RunReport, config: DatasetConfig) -> None:
     if report.deferred:
         first = min(status.next_try_at for status in report.statuses if status.deferred)
         print(
-            f"internvid: {report.deferred} inputs are deferred, the first until {first[:19]} UTC: the same command takes them up again from "
-            f"then on, and at once: internvid retry {shlex.quote(config.root)}",
+            f"internvid: {report.deferred} inputs are deferred, the first until {first[:19]} UTC: the same command takes them up again from"
+            f" then on, and at once: internvid retry {shlex.quote(config.root)}",
             file=sys.stderr,
         )
 

@@ -19,8 +19,8 @@ def retry(
         typer.Option(
             "--class",
             metavar="CLASS",
-            help="Inputs that were put off or failed with this error (GeoBlocked, WorkerDied, …; may be repeated). Without it: all that was "
-            "put off, and nothing that failed.",
+            help="Inputs that were put off or failed with this error (GeoBlocked, WorkerDied, …; may be repeated). Without it: all that "
+            "was put off, and nothing that failed.",
             show_default=False,
         ),
     ] = None,

@@ -8,8 +8,8 @@ from internvid_pipeline.config import DatasetConfig
 from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.attempts import next_attempt
 from internvid_pipeline.engine.outcomes import lost_inputs
-from internvid_pipeline.engine.parts import release
 from internvid_pipeline.engine.partitions import _cut
+from internvid_pipeline.engine.parts import release
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import FailureRecord, SourceRecord
@@ -48,7 +48,7 @@ def mark_for_retry(
             for partition in sorted(list_state(root, plan.folder)[1].keys() & set(partitions)):
                 found.released += release(root, plan, partition, classes)
     failed: list[SourceRecord] = []
-    for source, loss in lost_inputs(root, plans, partitions):
+    for source, loss in lost_inputs(root, plans, partitions) if classes else ():
         if isinstance(loss, FailureRecord) and (stage is None or loss.stage == stage):
             if loss.error_class in classes:
                 failed.append(next_attempt(source))

@@ -15,17 +15,8 @@ from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
-from internvid_pipeline.storage import (
-    Manifest,
-    Root,
-    StoredFile,
-    done_partitions,
-    layout,
-    read_arrow,
-    read_manifest,
-    read_parts,
-    read_table,
-)
+from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_arrow, read_manifest, read_table
+from internvid_pipeline.storage.inventory import list_state
 
 _PARTS = ("json", "mp4", "txt")
 
