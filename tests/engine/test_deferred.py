@@ -1,5 +1,6 @@
 """Inputs that their site puts off: what is done stays done, the rest is tried again, and every input ends in exactly one outcome."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Collection, Sequence
@@ -202,6 +203,19 @@ def test_validate_looks_into_parts(tmp_path: Path):
         run_partition(root, plan, 0, ScriptedHost(tmp_path / "scratch", lambda items: [Drop(DropReason.BLACK, "") for _ in items]))
 
 
+def test_of_two_parts_with_an_input_the_first_counts(tmp_path: Path):
+    """As a store that cannot refuse to put a name twice may leave them: A's part, then B's, which had not seen it."""
+    config = asking_config(tmp_path, tmp_path / "set", placement=WAIT, numbers=5, defers={3: 1})
+    run(config)
+    root, plan = open_root(config), plans_of(config)[0]
+    first = read_part(root, plan.folder, 0, 0)
+    other = dataclasses.replace(first.deferred[0], item_id=first.done[0].item_id)
+    second = dataclasses.replace(first, part=1, done=first.done[1:], deferred=(other, *first.deferred), files=())
+    root.put_bytes_if_absent(layout.manifest(plan.folder, 0, 1), second.to_json())
+    kept = read_kept(root, plan.folder, 0)
+    assert set(kept.done.values()) == {0} and [Path(name).stem for name in kept.deferred] == ["03"]
+
+
 def test_summaries_do_not_count_what_is_deferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from internvid_pipeline.engine import status
 
@@ -299,7 +313,9 @@ def test_however_attempts_are_interleaved_every_input_has_one_outcome(tmp_path_f
     for kinds, twins in attempts:
         parts = read_kept(state.root, state.plan.folder, 0).parts
         manifest = state.attempt(kinds, twins)
-        assert read_kept(state.root, state.plan.folder, 0).parts[: len(parts)] == parts, "a part never changes"
+        now = read_kept(state.root, state.plan.folder, 0)
+        assert now.parts[: len(parts)] == parts, "a part never changes"
+        assert sum(len(part.done) for part in now.parts) == len(now.done), "an input stands in one of them"
         if isinstance(manifest, PartManifest):
             kept = read_kept(state.root, state.plan.folder, 0)
             assert len(kept.done) + len(kept.deferred) == 5 and not kept.done.keys() & kept.deferred.keys()
