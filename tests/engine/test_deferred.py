@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 
 from internvid_pipeline.config import DatasetConfig
 from internvid_pipeline.engine import StatusReader, build_plan, open_root, partition_numbers, read_losses, run_dataset, run_partition
+from internvid_pipeline.engine.attempt import ErrorKind, attempt_partition
 from internvid_pipeline.engine.gc import delete_garbage, find_garbage
+from internvid_pipeline.engine.host import open_host
+from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.outcomes import input_outcomes
+from internvid_pipeline.engine.ownership import Ownership, own_runs
+from internvid_pipeline.engine.partitions import append_partitions
 from internvid_pipeline.engine.parts import DeferralRules, read_kept, release
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
+from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.engine.retry import mark_for_retry
 from internvid_pipeline.engine.validate import validate_dataset
 from internvid_pipeline.errors import StorageError
@@ -151,6 +157,23 @@ def test_the_stage_is_told_what_is_committed(tmp_path: Path):
     config = asking_config(tmp_path, tmp_path / "set", placement={"isolate": True, **WAIT}, numbers=5, defers={3: 1})
     run(config, until="toy_asking")
     assert sorted((tmp_path / "state" / "committed").read_text().split()) == ["00", "01", "02", "04"]
+
+
+def test_a_later_run_goes_on_from_the_parts_of_the_one_that_it_took_over(tmp_path: Path):
+    config = asking_config(tmp_path, tmp_path / "set", placement=NOW, numbers=5, defers={3: 1})
+    root, plan = open_root(config), build_plan(config, 1)[0]
+    append_partitions(root, list_inputs(config.source), config.source)
+    host = open_host(plan, root, Reduced(), config.placement)
+    earlier = own_runs(root, [plan])
+    error = attempt_partition(root, plan, 0, lambda: host, 1, Ownership(root, plan, earlier))
+    assert error is not None and error.kind is ErrorKind.DEFERRED and "1 of its inputs" in error.message
+    later = own_runs(root, [plan])
+    release(root, plan, 0)
+    error = attempt_partition(root, plan, 0, lambda: host, 1, Ownership(root, plan, earlier))
+    assert error is not None and error.kind is ErrorKind.FATAL and "taken over" in error.message
+    assert attempt_partition(root, plan, 0, lambda: host, 1, Ownership(root, plan, later)) is None
+    host.close()
+    assert tries(config, range(5)) == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1}
 
 
 @pytest.mark.ray
