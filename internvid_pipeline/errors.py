@@ -58,13 +58,20 @@ class TransientError(InternvidError):
 
 
 class Deferred(TransientError):
-    """The item is to be tried again after `retry_after_s` seconds (None: when the engine sees fit), not at once."""
+    """The item is to be tried again after `retry_after_s` seconds (None: when the engine sees fit), not at once. was_tried: False where
+    nobody was asked for the item itself, since its host is being left alone: this does not count as an attempt."""
 
     retry_after_s: float | None = None
+    was_tried: bool = True
 
     def after(self, seconds: float | None) -> "Deferred":
         """This error, with the time that the server asked for."""
         self.retry_after_s = seconds
+        return self
+
+    def untried(self) -> "Deferred":
+        """This error, raised before anybody was asked for the item."""
+        self.was_tried = False
         return self
 
 

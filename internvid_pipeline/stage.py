@@ -5,7 +5,7 @@ To add a stage, write `stages/<name>.py` with one subclass of Stage whose `name`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -58,7 +58,20 @@ class Fail:
     attempts: int = 1
 
 
-Outcome = Emit[Out] | Drop | Fail
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """The input cannot be had now (its site asks for fewer requests, or fails): it is tried again later, and its partition is not done
+    until then. Stages rarely build it: `errors.Deferred`, raised by `load` or `process`, becomes one. retry_after_s: when the site
+    wants to be asked again, None where it does not say. is_attempt: False where nobody was asked for this very input; it then does not
+    count towards `placement.max_deferrals`."""
+
+    error_class: str
+    message: str
+    retry_after_s: float | None = None
+    is_attempt: bool = True
+
+
+Outcome = Emit[Out] | Drop | Fail | Defer
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +101,15 @@ class Resources:
 class WorkerContext:
     """What a worker has. root: the data set, to read media from. scratch: a local folder of this worker's own; files that rows point
     at are taken from it and it is emptied after each partition. reduced: result of the stage's `reduce`. reduced_files: the files that
-    it wrote, by name, as they lie in the data set."""
+    it wrote, by name, as they lie in the data set. nodes: machines that may run workers of this stage, this one included: what all of
+    them share (a site's patience) is divided by it."""
 
     root: Root
     scratch: Path
     resources: Resources
     reduced: Mapping[str, float] = field(default_factory=dict)
     reduced_files: Mapping[str, MediaRef] = field(default_factory=dict)
+    nodes: int = 1
 
 
 class SetTables(Protocol):
@@ -176,7 +191,13 @@ class Stage(ABC, Generic[C, In, Out]):
 
     @abstractmethod
     def process(self, batch: Sequence[Item[In]]) -> list[Outcome[Out]]:
-        """One outcome per item, in order. An exception fails the items of the batch one by one, never their neighbours."""
+        """One outcome per item, in order. An exception fails (`errors.Deferred`: puts off) the items of the batch one by one, never their
+        neighbours."""
+
+    def committed(self, item_ids: Collection[str]) -> None:
+        """Called when the outcomes of these inputs (of one partition, by `item_id`) are stored for good: what was kept outside the scratch
+        folder to go on from after a crash can be deleted. Inputs of the same `process` calls that are not among them were deferred. Not
+        called by a worker that is killed between the storing and this, nor in another's place."""
 
     def teardown(self) -> None:
         """Called once per worker after the last item, if the worker is still alive."""

@@ -55,7 +55,7 @@ class CollectVideos(Stage[CollectVideosConfig, SourceRecord, CandidateRecord]):
         super().setup(worker)
         network = self.config.network
         folder = Path(network.state_dir).expanduser() if network.state_dir else scratch_base() / "pace"
-        self._asker = Asker(network, self.config.extractor, folder, int(getattr(worker, "nodes", 1)))
+        self._asker = Asker(network, self.config.extractor, folder, worker.nodes)
 
     def load(self, record: SourceRecord) -> dict[str, Any]:
         """The site's list."""

@@ -5,7 +5,7 @@ InternVid gathered video, audio, subtitles, title, description, query words and 
 `import_videos` would take them, so that a mixed list works.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -79,7 +79,7 @@ class DownloadVideos(Stage[DownloadVideosConfig, SourceRecord, VideoRecord]):
         super().setup(worker)
         prepare_worker()
         network = self.config.network
-        self._entries: dict[str, tuple[int, Entry]] = {}
+        self._entries: dict[str, tuple[str, Entry]] = {}
         self._downloads = downloads_folder(worker.root.uri)
         remove_stale(self._downloads)
         self._downloader = Downloader(
@@ -91,7 +91,7 @@ class DownloadVideos(Stage[DownloadVideosConfig, SourceRecord, VideoRecord]):
                 object_stores=self.config.object_stores,
                 spans_only=self.config.spans_only,
                 state_folder=Path(network.state_dir).expanduser() if network.state_dir else scratch_base() / "pace",
-                nodes=int(getattr(worker, "nodes", 1)),
+                nodes=worker.nodes,
             )
         )
 
@@ -116,16 +116,13 @@ class DownloadVideos(Stage[DownloadVideosConfig, SourceRecord, VideoRecord]):
         if record.source_id in self._entries:
             return self._entries[record.source_id][1]
         entry = open_entry(self._downloads, f"{record.source_id} {self.config.rules.max_resolution} {self.config.spans_only}")
-        self._entries[record.source_id] = (-1, entry)
+        self._entries[record.source_id] = (record.item_id, entry)
         return entry
 
     def process(self, batch: Sequence[Item[SourceRecord]]) -> list[Outcome[VideoRecord]]:
         return [self._look_at(item) for item in batch]
 
     def _look_at(self, item: Item[SourceRecord]) -> Outcome[VideoRecord]:
-        self._let_go(item.partition)
-        if item.record.source_id in self._entries:
-            self._entries[item.record.source_id] = (item.partition, self._entries[item.record.source_id][1])
         loaded = item.payload if item.payload is not None else self.load(item.record)
         if not isinstance(loaded, _Loaded):
             return loaded
@@ -133,12 +130,14 @@ class DownloadVideos(Stage[DownloadVideosConfig, SourceRecord, VideoRecord]):
             return self._local(item.record)
         return self._downloaded(item.record, loaded.fetched, loaded.folder)
 
-    def _let_go(self, partition: int) -> None:
-        """Deletes the downloads of partitions that this worker has left behind: they are committed."""
-        for key, (owner, entry) in list(self._entries.items()):
-            if owner not in (-1, partition):
+    def committed(self, item_ids: Collection[str]) -> None:
+        """Deletes the downloads of these inputs. Others were deferred: what is there of them stays, for whoever tries them next."""
+        for uri, entry in self._entries.values():
+            if uri in item_ids:
                 entry.delete()
-                del self._entries[key]
+            else:
+                entry.close()
+        self._entries.clear()
 
     def _local(self, source: SourceRecord) -> Outcome[VideoRecord]:
         path = self.worker.root.local_file(MediaRef(uri=source.uri), self.worker.scratch)

@@ -16,18 +16,20 @@ def failures(
     limit: Annotated[int, typer.Option(min=1, help="Most rows to print (all are counted).")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List items that failed (and, with --drops, were dropped), each with its reason."""
+    """List items that failed (and, with --drops, were dropped), each with its reason; not those that `retry` has taken again."""
     from internvid_pipeline.cli.dataset import open_dataset
     from internvid_pipeline.engine import read_losses, select_stages
+    from internvid_pipeline.engine.attempts import superseded_names
 
     opened, _, plans, _ = open_dataset(root)
     chosen = select_stages(plans, None, stage)
+    superseded = superseded_names(opened, plans)
     kinds = ("failures", "drops") if drops else ("failures",)
     found = [
         {"kind": kind.removesuffix("s"), "partition": partition, **asdict(row)}
         for plan in chosen
         for kind in kinds
-        for partition, row in read_losses(opened, plan, kind)
+        for partition, row in read_losses(opened, plan, kind, superseded)
     ]
     if as_json:
         print_json(found)

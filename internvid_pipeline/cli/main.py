@@ -18,6 +18,7 @@ from internvid_pipeline.cli import (
     launch,
     logs,
     plan,
+    retry,
     run,
     status,
     stop,
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
+app.command("retry")(retry.retry)
 app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("failures")(failures.failures)

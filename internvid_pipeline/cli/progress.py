@@ -82,7 +82,8 @@ class Progress:
             rate, left = self._rate(status)
             done = f"{status.partitions_done}/{status.partitions} partitions"
             line = f"{status.stage}: {done}, {status.emitted} emitted, {status.dropped} dropped, {status.failed} failed"
-            if status.partitions_done and line != self._lines.get(status.stage) and (rounds or finished):
+            line += f", {status.deferred} deferred" if status.deferred else ""
+            if (status.partitions_done or status.deferred) and line != self._lines.get(status.stage) and (rounds or finished):
                 self._lines[status.stage] = line
                 self._printed_at = now
                 extra = (f", {rate} items/s" if rate else "") + (f", {left} left" if left else "")
@@ -98,8 +99,10 @@ def _counts(status: StageStatus) -> tuple[str, str, str]:
 
 
 def status_table(statuses: Sequence[StageStatus], more: Mapping[str, Sequence[str]] | None = None) -> Table:
-    """Statuses for people. more: further columns, a text for each status."""
+    """Statuses for people. more: further columns, a text for each status. Deferred inputs have a column where there are any."""
     table = Table("stage", box=None, pad_edge=False, header_style="bold")
+    if any(status.deferred for status in statuses):
+        more = {"deferred": [str(status.deferred) for status in statuses], **(more or {})}
     for name in ("partitions", "inputs", "emitted", "dropped", "failed", "rows", "size", *(more or {})):
         table.add_column(name, justify="right")
     for index, status in enumerate(statuses):
@@ -110,7 +113,7 @@ def status_table(statuses: Sequence[StageStatus], more: Mapping[str, Sequence[st
 
 
 def loss_lines(statuses: Sequence[StageStatus]) -> list[str]:
-    """For each stage that lost something: what, by reason."""
+    """For each stage that lost something or put something off: what, by reason."""
     lines = []
     for status in statuses:
         words = [f"{count} {reason}" for reason, count in {**status.drops_by_reason, **status.failures_by_class}.items()]
@@ -118,6 +121,9 @@ def loss_lines(statuses: Sequence[StageStatus]) -> list[str]:
             words.append(f"{status.dropped_parts} parts of inputs")
         if words:
             lines.append(f"lost in {status.stage}: {', '.join(words)}")
+        if status.deferred:
+            why = ", ".join(f"{count} {name}" for name, count in status.deferred_by_class.items())
+            lines.append(f"deferred in {status.stage}: {why}; the first may be tried again from {status.next_try_at[:19]} UTC on")
     return lines
 
 
@@ -143,13 +149,25 @@ def _print_errors(report: RunReport) -> None:
         print("internvid: not everything could be run; the same command goes on from there", file=sys.stderr)
 
 
+def _print_deferred(report: RunReport, config: DatasetConfig) -> None:
+    if report.deferred:
+        first = min(status.next_try_at for status in report.statuses if status.deferred)
+        print(
+            f"internvid: {report.deferred} inputs are deferred, the first until {first[:19]} UTC: the same command takes them up again from"
+            f" then on, and at once: internvid retry {shlex.quote(config.root)}",
+            file=sys.stderr,
+        )
+
+
 def print_result(report: RunReport, config: DatasetConfig) -> None:
     """The end of a run: the table, where things lie, and what to do about what is missing."""
     print_statuses(report.statuses)
     if is_json():  # each error was logged when it happened
         left: dict[str, Any] = {"partitions_not_run": len(report.errors), "new_partitions": report.new_partitions}
+        left["deferred"] = report.deferred
         _log.info("run ended", extra=where(**left))
     else:
         _print_errors(report)
+        _print_deferred(report, config)
     if any(status.failed for status in report.statuses):
         print(f"what failed and why: internvid failures {shlex.quote(config.root)}")

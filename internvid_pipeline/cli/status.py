@@ -29,7 +29,7 @@ def status(
     """Show how far a data set is, from its manifests alone: no access to the cluster is needed.
 
     Per stage: partitions done, ready (their inputs are there: under way or waiting for a worker, which cannot be told apart from
-    outside), inputs = emitted + dropped + failed, rates, and time left.
+    outside), inputs = emitted + dropped + failed, those that are deferred, rates, and time left.
     """
     import os
 

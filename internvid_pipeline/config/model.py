@@ -105,6 +105,19 @@ class PlacementConfig(Section):
     partition_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a partition is tried when storage or the machine fails it."
     )
+    max_deferrals: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="An input that its site has put off this often (429, bot check, 5xx, no connection) is a failure; each try is hours "
+        "apart where the site asks for it.",
+    )
+    deferral_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        description="How long an input is put off where its site does not say; doubles with each time, up to an hour.",
+    )
     partition_deaths: int = Field(
         default=5,
         ge=1,

@@ -12,9 +12,10 @@ from internvid_pipeline.engine.host import Host
 from internvid_pipeline.engine.logs import where
 from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.partition import run_partition
+from internvid_pipeline.engine.parts import DEFAULT_RULES, DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.errors import InternvidError, StorageError
-from internvid_pipeline.storage import Root
+from internvid_pipeline.storage import PartManifest, Root
 
 _log = logging.getLogger(__name__)
 _BACKOFF_S = 1.0
@@ -27,6 +28,7 @@ class ErrorKind(StrEnum):
     MISSING = "missing"  # what it reads is not there
     MACHINE = "machine"  # storage or the machine failed; another try may succeed
     FATAL = "fatal"  # so will all others fail: missing weights, a bug in the stage
+    DEFERRED = "deferred"  # nobody's: sites ask for patience; what is done of it is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class PartitionError:
 
 @dataclass
 class SegmentResult:
-    """What an engine did with a segment. errors: partitions that could not be run. gave_up: it stopped before trying all. stalled: no
-    worker could be placed any more."""
+    """What an engine did with a segment. errors: partitions that could not be run, those with deferred inputs among them. gave_up: it
+    stopped before trying all. stalled: no worker could be placed any more."""
 
     errors: list[PartitionError] = field(default_factory=list)
     gave_up: bool = False
@@ -60,15 +62,21 @@ def should_give_up(recent: Sequence[PartitionError | None]) -> bool:
 
 
 def attempt_partition(
-    root: Root, plan: StagePlan, partition: int, host: Callable[[], Host], attempts: int, ownership: Ownership | None = None
+    root: Root,
+    plan: StagePlan,
+    partition: int,
+    host: Callable[[], Host],
+    attempts: int,
+    ownership: Ownership | None = None,
+    rules: DeferralRules = DEFAULT_RULES,
 ) -> PartitionError | None:
     """Runs a stage over a partition, again with back-off where the machine fails it. None when the partition is done."""
     for attempt in range(1, attempts + 1):
         try:
             if ownership is not None:
                 ownership.check()
-            run_partition(root, plan, partition, host())
-            return None
+            manifest = run_partition(root, plan, partition, host(), rules)
+            return deferred_error(plan, manifest) if isinstance(manifest, PartManifest) else None
         except FileNotFoundError as error:
             return _not_run(plan, partition, f"what it reads is not there: {error}", ErrorKind.MISSING)
         except (StorageError, OSError) as error:
@@ -79,6 +87,12 @@ def attempt_partition(
             return _not_run(plan, partition, str(error), ErrorKind.FATAL)
         time.sleep(random.uniform(0.5, 1.5) * _BACKOFF_S * 2**attempt)
     return None
+
+
+def deferred_error(plan: StagePlan, part: PartManifest) -> PartitionError:
+    """A partition of which inputs are deferred, as it is passed on: the stages behind cannot run over it yet."""
+    metrics.not_run(plan, str(ErrorKind.DEFERRED))
+    return PartitionError(plan.name, part.partition, f"{len(part.deferred)} of its inputs are deferred", ErrorKind.DEFERRED)
 
 
 def _not_run(plan: StagePlan, partition: int, message: str, kind: ErrorKind) -> PartitionError:

@@ -5,36 +5,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from internvid_pipeline.engine.attempts import next_attempt
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SourceRecord, VideoRecord
-from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_table
+from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_parts, read_table
 
 
 @dataclass
 class Availability:
-    """videos, clips: how many, by what became of them: `available`, `pending`, or the reason of a drop or the class of a failure. Clips
-    are counted where a list asks for them."""
+    """videos, clips: how many, by what became of them: `available`, `pending`, `deferred` (to be tried again), or the reason of a drop or
+    the class of a failure. Clips are counted where a list asks for them."""
 
     videos: Counter[str] = field(default_factory=Counter)
     clips: Counter[str] = field(default_factory=Counter)
 
 
 def availability(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Availability:
-    """Counts over a data set; an input that was tried again counts by its last try. Holds one partition at a time, and the addresses of
-    inputs that were tried again."""
+    """Counts over a data set; an input that was taken again counts by its last attempt. Holds one partition at a time, and the ids of
+    further attempts."""
     importer = next((plan for plan in plans if plan.reads is None), None)
     cutter = next((plan for plan in plans if plan.build().writes is ClipRecord), None)
     done = {plan.folder: done_partitions(root, plan.folder) for plan in (importer, cutter) if plan is not None}
     found = Availability()
-    settled: set[str] = set()
-    for partition in sorted(partitions, reverse=True):  # later tries stand in later partitions
+    later: set[str] = set()
+    for partition in sorted(partitions, reverse=True):  # later attempts stand in later partitions
         outcomes = _of_partition(root, importer, cutter, done, partition)
         for source, video_outcome, clip_outcomes in outcomes:
-            if source.uri in settled:
-                continue
             if source.attempt > 1:
-                settled.add(source.uri)
+                later.add(source.source_id)
+            if later and next_attempt(source).source_id in later:
+                continue
             found.videos[video_outcome] += 1
             found.clips.update(clip_outcomes)
     return found
@@ -45,7 +46,10 @@ def _of_partition(
 ) -> list[tuple[SourceRecord, str, Counter[str]]]:
     sources: list[SourceRecord] = read_rows(root, None, partition, SourceRecord)
     if importer is None or partition not in done[importer.folder]:
-        return [(source, "pending", Counter({"pending": len(source.clip_requests)})) for source in sources]
+        parts = read_parts(root, importer.folder, partition) if importer is not None else []
+        waits = {one.item_id for part in parts[-1:] for one in part.deferred}
+        kinds = ["deferred" if source.uri in waits else "pending" for source in sources]
+        return [(source, kind, Counter({kind: len(source.clip_requests)})) for source, kind in zip(sources, kinds, strict=True)]
     lost, _ = _losses(root, importer, partition)
     videos: dict[str, VideoRecord] = {video.source_uri: video for video in read_rows(root, importer.folder, partition, VideoRecord)}
     is_cut = cutter is not None and partition in done[cutter.folder]

@@ -1,6 +1,7 @@
 """The process in which a stage works, so that it may die: `python -m internvid_pipeline.engine.child FD`.
 
-It speaks over a socket that it inherits. Messages to it: ("setup", plan, root, scratch, reduced), ("run", [(index, item)]), ("stop",).
+It speaks over a socket that it inherits. Messages to it: ("setup", plan, root, scratch, reduced), ("run", [(index, item)]),
+("committed", item ids), ("stop",).
 Messages from it: ("ready",), ("begin", index), ("finish", index, outcome), ("done",), ("error", class name, message). Messages are pickled:
 both ends are our own processes, nothing from outside comes this way.
 """
@@ -53,6 +54,8 @@ def serve(connection: Connection) -> None:
                 _, plan, root, scratch, reduced = message
                 worker = StageWorker(plan.build(), worker_context(plan, root, scratch, reduced))
                 send("ready")
+            elif worker is not None and message[0] == "committed":
+                worker.stage.committed(message[1])
             elif worker is not None:
                 worker.run(message[1], lambda index: send("begin", index), lambda index, outcome: send("finish", index, outcome))
                 send("done")

@@ -19,13 +19,13 @@ import pyarrow as pa
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.rates import points_at_media
 from internvid_pipeline.errors import StorageError, UsageError
-from internvid_pipeline.storage import Root, layout, manifest_from_json, read_arrow
+from internvid_pipeline.storage import Manifest, PartManifest, Root, layout, manifest_from_json, read_arrow, read_parts
 from internvid_pipeline.storage.inventory import (
     FoundFile,
     abort_upload,
-    list_done,
     list_files,
     list_folders,
+    list_state,
     read_many,
     remove_folder,
     staging_leftovers,
@@ -98,10 +98,11 @@ def find_garbage(
         now = time.time()
     now = time.time() if now is None else now
     by_folder = {plan.folder: plan for plan in plans}
-    done = {folder: list_done(root, folder) for folder in by_folder}
+    states = {folder: list_state(root, folder) for folder in by_folder}
+    done = {folder: state[0] for folder, state in states.items()}
     complete = {plan.name for plan in plans if set(partitions) <= done[plan.folder]}
     old = _old_folders(root, by_folder, complete, now - grace_s, unreplaced, report)
-    needed = _pointed_at(root, by_folder.values(), done, [garbage.place for garbage in old]) if old else set()
+    needed = _pointed_at(root, by_folder.values(), states, [garbage.place for garbage in old]) if old else set()
     for garbage in old:
         if garbage.place in needed:
             report.kept.append((garbage.place, "rows of kept tables point into it"))
@@ -150,13 +151,15 @@ def _walk(root: Root, folder: str) -> Iterator[FoundFile]:
         yield from _walk(root, f"{folder}/{name}")
 
 
-def _pointed_at(root: Root, plans: Any, done: Mapping[str, set[int]], folders: Sequence[str]) -> set[str]:
-    """Those of the folders that media references in kept tables lead into."""
+def _pointed_at(root: Root, plans: Any, states: Mapping[str, tuple[set[int], dict[int, int]]], folders: Sequence[str]) -> set[str]:
+    """Those of the folders that media references in kept tables lead into, the tables of parts included."""
     needed: set[str] = set()
     for plan in plans:
         if not points_at_media(plan.build().writes):
             continue
-        for _, manifest in _manifests(root, plan.folder, done[plan.folder]):
+        done, parts = states[plan.folder]
+        manifests = [*_manifests(root, plan.folder, done), *_parts(root, plan.folder, parts)]
+        for manifest in manifests:
             path = manifest.path_of("rows")
             if path is not None:
                 uris = {uri for column in read_arrow(root, path).columns for uri in _uris(column)}
@@ -178,22 +181,28 @@ def _uris(column: Any) -> Iterator[str]:
         yield from _uris(array.flatten())
 
 
-def _manifests(root: Root, folder: str, partitions: set[int]) -> Iterator[tuple[int, Any]]:
-    numbers = {layout.manifest(folder, partition): partition for partition in sorted(partitions)}
-    for path, data in read_many(root, list(numbers)):
+def _manifests(root: Root, folder: str, partitions: set[int]) -> Iterator[Manifest]:
+    paths = [layout.manifest(folder, partition) for partition in sorted(partitions)]
+    for path, data in read_many(root, paths):
         if data is not None:
-            yield numbers[path], manifest_from_json(data, f"{path} in {root.uri}")
+            yield manifest_from_json(data, f"{path} in {root.uri}")
+
+
+def _parts(root: Root, folder: str, last: Mapping[int, int]) -> Iterator[PartManifest]:
+    """Parts of partitions that are not done."""
+    for partition in sorted(last):
+        yield from read_parts(root, folder, partition)
 
 
 def _orphans(
     root: Root, kept: Mapping[str, StagePlan], done: Mapping[str, set[int]], now: float, grace_s: float, report: GarbageReport
 ) -> None:
-    """Files of done partitions that no manifest names: of workers that came second or died. Those of partitions that are not done are
-    left to the run that will finish them."""
+    """Files of done partitions that no manifest names: of workers that came second or died, and what is left of parts when the whole is
+    there. Those of partitions that are not done are left to the run that will finish them."""
     published: dict[str, set[int]] = {}
     named_there: set[str] = set()
     for folder, plan in kept.items():
-        named = {file.path for _, manifest in _manifests(root, folder, done[folder]) for file in manifest.files}
+        named = {file.path for manifest in _manifests(root, folder, done[folder]) for file in manifest.files}
         files = list(list_files(root, folder))
         times = [file.modified_s for file in files if file.modified_s is not None]
         if times:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +46,9 @@ class Host(Protocol):
     def run(self, items: Sequence[Item[Any]]) -> list[Outcome[Any]]:
         """One outcome per item, in order. Raises StorageError, SetupError, ContractError."""
 
+    def committed(self, item_ids: Collection[str]) -> None:
+        """Tells the stage whose outcomes are stored. A worker that is gone need not know."""
+
     def close(self) -> None:
         """Ends the worker and deletes its scratch folder."""
 
@@ -74,6 +77,9 @@ class DirectHost:
         outcomes: dict[int, Outcome[Any]] = {}
         self._worker.run(list(enumerate(items)), lambda index: None, outcomes.__setitem__)
         return [outcomes[index] for index in range(len(items))]
+
+    def committed(self, item_ids: Collection[str]) -> None:
+        self._worker.stage.committed(item_ids)
 
     def close(self) -> None:
         self._worker.close()
@@ -276,6 +282,11 @@ class ProcessHost:
         if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+    def committed(self, item_ids: Collection[str]) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # found out when it is next given work
+                self._connection.send(("committed", frozenset(item_ids)))
 
     def close(self) -> None:
         if self._connection is not None and self._process is not None:

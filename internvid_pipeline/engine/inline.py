@@ -6,6 +6,7 @@ from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, attempt_partition, should_give_up
 from internvid_pipeline.engine.host import Host, open_host
 from internvid_pipeline.engine.ownership import Ownership
+from internvid_pipeline.engine.parts import DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.storage import Root
@@ -25,6 +26,7 @@ def run_segment(
     del sizes  # one after the other: no order is shorter than another
     result = SegmentResult()
     lost: set[int] = set()
+    rules = DeferralRules.of(placement)
     for plan in plans:
         hosts: list[Host] = []
         recent: list[PartitionError | None] = []
@@ -39,7 +41,7 @@ def run_segment(
             for partition in todo[plan.name]:
                 if partition in lost:
                     continue
-                error = attempt_partition(root, plan, partition, host, placement.partition_attempts, ownership)
+                error = attempt_partition(root, plan, partition, host, placement.partition_attempts, ownership, rules)
                 recent.append(error)
                 if error is not None:
                     result.errors.append(error)

@@ -1,21 +1,24 @@
 """What became of every input: the line that a person asks for, put together from the tables."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from internvid_pipeline.engine.attempts import superseded_sources
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, ScanRecord, SourceRecord, VideoRecord
-from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_table
+from internvid_pipeline.storage import DeferredInput, Root, read_manifest, read_part, read_table
+from internvid_pipeline.storage.inventory import list_state
 
+_LOST = ("dropped", "failed")
 _WHOLE = (SourceRecord, VideoRecord, ScanRecord)  # inputs of stages that look at whole videos
 
 
 @dataclass(frozen=True, slots=True)
 class InputOutcome:
-    """One input. outcome: `clips`, `dropped`, `failed` or `pending`. clips: clips cut from it. in_shards: those that are in shards.
-    reason: why it was lost, or what was lost of it; empty where nothing was."""
+    """One input. outcome: `clips`, `dropped`, `failed`, `deferred` or `pending`. clips: clips cut from it. in_shards: those that are in
+    shards. reason: why it was lost or put off, or what was lost of it; empty where nothing was."""
 
     uri: str
     outcome: str
@@ -25,13 +28,38 @@ class InputOutcome:
 
 
 def input_outcomes(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Iterator[InputOutcome]:
-    """One outcome per input, in the order of the partitions."""
-    done = {plan.folder: done_partitions(root, plan.folder) for plan in plans}
+    """One outcome per input, in the order of the partitions; of an input that was taken again its last attempt's."""
+    yield from (outcome for _, _, outcome in _last_attempts(root, plans, partitions))
+
+
+def lost_inputs(
+    root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]
+) -> Iterator[tuple[SourceRecord, DropRecord | FailureRecord]]:
+    """Inputs of which there is nothing, at their last attempt, with the loss that ended it."""
+    yield from ((source, loss) for source, loss, outcome in _last_attempts(root, plans, partitions) if loss and outcome.outcome in _LOST)
+
+
+def _last_attempts(
+    root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]
+) -> Iterator[tuple[SourceRecord, DropRecord | FailureRecord | None, InputOutcome]]:
+    superseded = superseded_sources(root)
+    states = {plan.folder: list_state(root, plan.folder) for plan in plans}
     for partition in partitions:
-        yield from _of_partition(root, [plan for plan in plans if partition in done[plan.folder]], partition)
+        former = superseded.get(partition, ())
+        done = [plan for plan in plans if partition in states[plan.folder][0]]
+        deferred: dict[str, DeferredInput] = {}
+        for plan in plans:
+            last = states[plan.folder][1].get(partition)
+            if last is not None:
+                deferred |= {one.item_id: one for one in read_part(root, plan.folder, partition, last).deferred}
+        for source, loss, outcome in _of_partition(root, done, partition, deferred):
+            if source.uri not in former:
+                yield source, loss, outcome
 
 
-def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Iterator[InputOutcome]:
+def _of_partition(
+    root: Root, plans: Sequence[StagePlan], partition: int, deferred: Mapping[str, DeferredInput]
+) -> Iterator[tuple[SourceRecord, DropRecord | FailureRecord | None, InputOutcome]]:
     losses: dict[str, DropRecord | FailureRecord] = {}
     videos: dict[str, str] = {}
     clips: Counter[str] = Counter()
@@ -51,7 +79,11 @@ def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Ite
         video_id = videos.get(source.uri, "")
         loss = losses.get(source.uri) or losses.get(video_id)
         parts = lost_parts.get(video_id, Counter())
-        yield _outcome(source.uri, loss, clips[video_id], samples[video_id], parts)
+        outcome = _outcome(source.uri, loss, clips[video_id], samples[video_id], parts)
+        waits = deferred.get(source.uri) or deferred.get(video_id)
+        if waits is not None and outcome.outcome == "pending":
+            outcome = InputOutcome(source.uri, "deferred", 0, 0, f"{waits.error_class}: {waits.message}")
+        yield source, loss, outcome
 
 
 def _collect_losses(

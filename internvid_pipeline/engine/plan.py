@@ -18,6 +18,7 @@ class StagePlan:
 
     key: entry in the config. fields: the stage's resolved config as plain data. made_from: what the fingerprint was made from.
     reads: folder whose rows are the inputs, None for the sources. joins: folders of the joined tables, by record type.
+    nodes: machines that may run its workers, as the engine finds them.
     """
 
     key: str
@@ -35,6 +36,7 @@ class StagePlan:
     custom: Mapping[str, float]
     deadline_factor: float
     dataset: str = ""
+    nodes: int = 1
 
     @property
     def folder(self) -> str:

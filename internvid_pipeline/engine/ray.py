@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from internvid_pipeline.config import PlacementConfig
@@ -23,7 +24,7 @@ from internvid_pipeline.engine.ledger import Ledger
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.engine.runner import StageRunner, as_error, as_row
-from internvid_pipeline.engine.segments import cut_segments
+from internvid_pipeline.engine.segments import Node, cut_segments
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.storage import Root
 
@@ -129,11 +130,9 @@ def _kept_sigterm() -> Iterator[None]:
 def machines(plans: Sequence[StagePlan], wait_s: float) -> list[dict[str, float]]:
     """Resources of each node that is alive. Where one worker of some stage fits on none of them, an autoscaling cluster is asked for
     what is missing and waited for."""
-    import ray
-
     deadline = time.monotonic() + wait_s
     while True:
-        found = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+        found = [dict(node["Resources"]) for node in _nodes()]
         try:
             cut_segments(plans, found)
             return found
@@ -175,6 +174,7 @@ def run_segment(
     rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-sizes.get(number, 0), number))]
     _settings(ray.data.DataContext.get_current())
     ledger = _RayLedger()
+    plans = [replace(plan, nodes=_nodes_for(plan)) for plan in plans]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     for plan in plans:
         own = frozenset(todo[plan.name])
@@ -182,6 +182,18 @@ def run_segment(
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_consume, args=(data, found), daemon=True, name="plan").start()
     return _collect(found, ledger, placement.stalled_s)
+
+
+def _nodes_for(plan: StagePlan) -> int:
+    """Machines on which a worker of the stage has room, as the cluster is now."""
+    nodes = [Node.of(node["Resources"]) for node in _nodes()]
+    return max(1, sum(node.take(plan.needs) for node in nodes))
+
+
+def _nodes() -> list[dict[str, Any]]:
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _settings(context: Any) -> None:

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ class StageStatus:
 
     wall_s: seconds of work. video_s: seconds of video that the inputs stand for. cpu_s, gpu_s: wall_s times the CPUs and GPUs that the
     workers held. files: files of the done partitions, manifests apart. first_started_at, last_finished_at: UTC, by the workers' clocks.
+    deferred: inputs of partitions that are not done which are to be tried again, deferred_by_class: why; next_try_at: when the first of
+    them may be, UTC. What else of such a partition is finished counts when it is done.
     ready: partitions whose inputs are there; they are under way or wait for a worker, which manifests do not tell apart.
     recent: by ten minutes since 1970, [partitions, inputs, video_s, wall_s] that were finished in them.
     """
@@ -48,6 +50,9 @@ class StageStatus:
     first_started_at: str = ""
     last_finished_at: str = ""
     ready: int = 0
+    deferred: int = 0
+    deferred_by_class: dict[str, int] = field(default_factory=dict)
+    next_try_at: str = ""
     recent: dict[int, list[float]] = field(default_factory=dict)
 
     @property
@@ -124,11 +129,15 @@ def sum_manifests(status: StageStatus, contents: Iterable[tuple[str, bytes | Non
         yield path
 
 
-def read_losses(root: Root, plan: StagePlan, kind: str) -> Iterator[tuple[int, DropRecord | FailureRecord]]:
-    """Rows of the drops or failures tables (`kind`: "drops" or "failures") of a stage, with their partition."""
+def read_losses(
+    root: Root, plan: StagePlan, kind: str, superseded: Mapping[int, Collection[str]] | None = None
+) -> Iterator[tuple[int, DropRecord | FailureRecord]]:
+    """Rows of the drops or failures tables (`kind`: "drops" or "failures") of a stage, with their partition. superseded: names of inputs
+    that were taken again, by partition (`attempts.superseded_names`); what was lost of those is left out."""
     for partition in sorted(done_partitions(root, plan.folder)):
         path = read_manifest(root, plan.folder, partition).path_of(kind)
         if path is not None:
+            former = (superseded or {}).get(partition, ())
             rows: Sequence[DropRecord | FailureRecord]
             rows = read_table(root, path, DropRecord) if kind == "drops" else read_table(root, path, FailureRecord)
-            yield from ((partition, row) for row in rows)
+            yield from ((partition, row) for row in rows if row.item_id not in former and getattr(row, "part_of", None) not in former)

@@ -9,10 +9,11 @@ from types import ModuleType
 from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
 from internvid_pipeline.engine.appends import SourceIndex
-from internvid_pipeline.engine.attempt import PartitionError
+from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, deferred_error
 from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.ownership import own_runs
 from internvid_pipeline.engine.partitions import append_partitions
+from internvid_pipeline.engine.parts import is_due, is_whole, utc_now
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
 from internvid_pipeline.engine.progress import Observer, watched
 from internvid_pipeline.engine.publish import withdraw_superseded
@@ -22,24 +23,32 @@ from internvid_pipeline.engine.segments import cut_segments, segment_lines
 from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.registry import build_stages, resolved
-from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout
+from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout, read_part
+from internvid_pipeline.storage.inventory import list_state
 
 ENGINES = ("ray", "inline")
+_PASSES = 2
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class RunReport:
-    """What a run did. new_partitions: partitions appended by it. errors: partitions that could not be run (the run can be resumed)."""
+    """What a run did. new_partitions: partitions appended by it. errors: partitions that could not be run (the run can be resumed);
+    those with deferred inputs are not among them."""
 
     statuses: list[StageStatus]
     num_partitions: int
     new_partitions: int
     errors: list[PartitionError] = field(default_factory=list)
 
+    @property
+    def deferred(self) -> int:
+        """Inputs that are to be tried again."""
+        return sum(status.deferred for status in self.statuses)
+
     def exit_status(self, max_failed_ratio: float) -> int:
-        """3 where partitions could not be run, 1 where a stage failed on too large a share of its inputs, else 0."""
-        if self.errors:
+        """3 where partitions could not be run or inputs are deferred, 1 where a stage failed on too large a share of its inputs, else 0."""
+        if self.errors or self.deferred:
             return 3
         return 1 if any(status.failed_ratio > max_failed_ratio for status in self.statuses) else 0
 
@@ -55,15 +64,16 @@ def run_dataset(
     until: str | None = None,
     only: str | None = None,
     observer: Observer | None = None,
+    takes_inputs: bool = True,
 ) -> RunReport:
     """Runs what is missing of a data set. Everything that is done stays as it is; a run that is stopped anywhere is resumed by calling
-    this again. Raises UsageError, StorageError, SetupError."""
+    this again. takes_inputs False: new inputs of the source are left for another run. Raises UsageError, StorageError, SetupError."""
     if engine not in ENGINES:
         raise UsageError(f"no engine {engine!r}; choose one of {', '.join(ENGINES)}")
     root = open_root(config)
     build_stages(config)  # a wrong config is found before anything is written
     select_stages(build_plan(config, 0), until, only)
-    inputs = list_inputs(config.source, exclude=root.folder)
+    inputs = list_inputs(config.source, exclude=root.folder) if takes_inputs else []
     root.check_writable()
     root.clean_staging()
     index = SourceIndex(root)
@@ -94,26 +104,78 @@ def partitions_to_do(root: Root, plan: StagePlan, partitions: Sequence[int]) -> 
 
 
 def _run_plan(root: Root, config: DatasetConfig, plans: Sequence[StagePlan], index: SourceIndex, engine: str) -> list[PartitionError]:
-    """Runs the plan segment by segment. Where workers could no longer be placed (nodes are gone), what is left is cut anew."""
+    """Runs the plan over all partitions, and once more over those with deferred inputs whose time has come by then: their site may be
+    open again. Returns what could not be run; what is deferred is not among it."""
     errors: list[PartitionError] = []
-    sizes = index.sizes()
-    lines: list[str] = []
-    run = ""
-    while any(partitions_to_do(root, plan, index.partitions) for plan in plans):  # else Ray is not even started
-        module, stop = _started(engine, config.placement.ray_address)
-        try:
-            run = run or own_runs(root, plans)
-            segments = cut_segments(plans, module.machines(plans, config.placement.wait_for_nodes_s))
-            if lines != (lines := segment_lines(segments)):
-                _log.warning("%s", "; ".join(lines) or "all stages run at once")
-            found, is_stalled = _run_segments(root, config, segments, index.partitions, sizes, module, errors, run)
-        finally:
-            stop()
-        errors += found
-        if not is_stalled:
+    run = _Run(root, config, plans, index, engine)
+    for _ in range(_PASSES):
+        result = run.run_pass(errors)
+        errors += [error for error in result.errors if error.kind is not ErrorKind.DEFERRED]
+        if result.gave_up or all(error.kind is not ErrorKind.DEFERRED for error in result.errors):
             break
-        _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", config.placement.stalled_s)
     return errors
+
+
+@dataclass
+class _Run:
+    """A run of a plan. name: which owns the stages until a later one does; empty until there is something to do."""
+
+    root: Root
+    config: DatasetConfig
+    plans: Sequence[StagePlan]
+    index: SourceIndex
+    engine: str
+    name: str = ""
+
+    def run_pass(self, earlier: Sequence[PartitionError]) -> SegmentResult:
+        """Runs the plan segment by segment. Where workers could no longer be placed (nodes are gone), what is left is cut anew. earlier:
+        what went wrong in a pass before; those partitions are left alone."""
+        placement, partitions = self.config.placement, self.index.partitions
+        result = SegmentResult(waiting_partitions(self.root, self.plans, partitions))
+        sizes = self.index.sizes()
+        lines: list[str] = []
+        while _is_anything_to_do(self.root, self.plans, partitions, [*earlier, *result.errors]):  # else Ray is not even started
+            module, stop = _started(self.engine, placement.ray_address)
+            try:
+                self.name = self.name or own_runs(self.root, self.plans)
+                segments = cut_segments(self.plans, module.machines(self.plans, placement.wait_for_nodes_s))
+                if lines != (lines := segment_lines(segments)):
+                    _log.warning("%s", "; ".join(lines) or "all stages run at once")
+                lost = [*earlier, *result.errors]
+                found = _run_segments(self.root, self.config, segments, partitions, sizes, module, lost, self.name)
+            finally:
+                stop()
+            result.errors += found.errors
+            result.gave_up = found.gave_up
+            if not found.stalled:
+                break
+            _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", placement.stalled_s)
+        return result
+
+
+def waiting_partitions(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> list[PartitionError]:
+    """Partitions that are not done in some stage and of which nothing may be tried yet: all that is open in them is deferred."""
+    found = []
+    now = utc_now()
+    for plan in plans:
+        _, parts = list_state(root, plan.folder)
+        is_one = is_whole(plan, plan.build()) if parts else False
+        for partition in sorted(parts.keys() & set(partitions)):
+            part = read_part(root, plan.folder, partition, parts[partition])
+            due = [is_due(one, now) for one in part.deferred]
+            if due and not (all(due) if is_one else any(due)):
+                found.append(deferred_error(plan, part))
+    return found
+
+
+def _is_anything_to_do(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int], lost: Sequence[PartitionError]) -> bool:
+    numbers = {error.partition for error in lost}
+    for plan in plans:
+        if plan.needs_reduce and numbers:
+            return False
+        if any(partition not in numbers for partition in partitions_to_do(root, plan, partitions)):
+            return True
+    return False
 
 
 def _started(engine: str, ray_address: str) -> tuple[ModuleType, Callable[[], None]]:
@@ -134,12 +196,12 @@ def _run_segments(
     module: ModuleType,
     earlier: Sequence[PartitionError],
     run: str,
-) -> tuple[list[PartitionError], bool]:
+) -> SegmentResult:
     """What went wrong, and whether the last segment stalled. earlier: what went wrong before; those partitions are left alone.
     run: name of this run, which owns the stages until a later one does."""
-    errors: list[PartitionError] = []
+    result = SegmentResult()
     for segment in segments:
-        lost = {error.partition for error in [*earlier, *errors]}
+        lost = {error.partition for error in [*earlier, *result.errors]}
         todo = {plan.name: [number for number in partitions_to_do(root, plan, partitions) if number not in lost] for plan in segment}
         if not any(todo.values()):
             continue
@@ -149,10 +211,9 @@ def _run_segments(
         for plan in segment:
             if todo[plan.name]:
                 withdraw_superseded(root, plan)
-        result = module.run_segment(root, segment, todo, reduced, config.placement, sizes, run)
-        errors += result.errors
-        if result.stalled:
-            return errors, True
-        if result.gave_up:
+        found = module.run_segment(root, segment, todo, reduced, config.placement, sizes, run)
+        result.errors += found.errors
+        result.gave_up, result.stalled = found.gave_up, found.stalled
+        if found.stalled or found.gave_up:
             break
-    return errors, False
+    return result

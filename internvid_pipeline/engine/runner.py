@@ -11,6 +11,7 @@ from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, attempt
 from internvid_pipeline.engine.host import Host, open_host
 from internvid_pipeline.engine.leaving import is_leaving, leave_on_sigterm
 from internvid_pipeline.engine.ownership import Ownership
+from internvid_pipeline.engine.parts import DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.storage import Root, remove_orphans, scratch_base
@@ -33,7 +34,8 @@ class LedgerClient(Protocol):
 
 
 class StageRunner:
-    """Rows {partition, stage, message, kind} in and out; a row with a message has failed in an earlier stage and is passed on."""
+    """Rows {partition, stage, message, kind} in and out; a row with a message has failed, or was put off, in an earlier stage and is
+    passed on."""
 
     def __init__(
         self,
@@ -99,7 +101,8 @@ class StageRunner:
                     "give the stage more memory or fewer workers (placement.partition_deaths)"
                 )
                 return PartitionError(name, partition, message, ErrorKind.MACHINE)
-            error = attempt_partition(self.root, self.plan, partition, self.host, self.placement.partition_attempts, self.ownership)
+            attempts, rules = self.placement.partition_attempts, DeferralRules.of(self.placement)
+            error = attempt_partition(self.root, self.plan, partition, self.host, attempts, self.ownership, rules)
             if error is not None and is_leaving():
                 threading.Event().wait()  # the error is our own doing; this process is about to end
             return error

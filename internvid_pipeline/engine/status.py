@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,11 +19,12 @@ from typing import Any
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.report import StageStatus, sum_manifests
 from internvid_pipeline.errors import InternvidError, StorageError
-from internvid_pipeline.storage import Root, layout
-from internvid_pipeline.storage.inventory import list_done, read_many
+from internvid_pipeline.storage import DeferredInput, Root, layout, read_part
+from internvid_pipeline.storage.inventory import list_state, read_many
 
 SUMMARY_VERSION = 1
 SUMMARY_STEP = 1000  # a summary is written anew when it would spare reading this many manifests more
+_NOT_SUMS = ("stage", "fingerprint", "partitions", "ready", "deferred", "deferred_by_class", "next_try_at")
 _WORTH_PROCESSES = 20_000  # manifests; starting a process costs about as much as reading this many
 
 
@@ -41,6 +43,8 @@ class StatusReader:
         self._statuses = {plan.name: _empty(plan, len(self.partitions)) for plan in plans}
         self._seen: dict[str, set[int]] = {plan.name: set() for plan in plans}
         self._stored: dict[str, int] = {}
+        self._last_parts: dict[str, dict[int, int]] = {plan.name: {} for plan in plans}
+        self._open: dict[tuple[str, int], tuple[int, tuple[DeferredInput, ...]]] = {}
 
     def read(self) -> list[StageStatus]:
         """The statuses as they are now, in the order of the plan. Raises StorageError."""
@@ -52,6 +56,8 @@ class StatusReader:
                 if self.writes_summaries and len(seen) - self._stored[plan.name] >= SUMMARY_STEP:
                     self._write_summary(plan)
         self._count_ready()
+        for plan in self.plans:
+            self._count_deferred(plan)
         return list(self._statuses.values())
 
     def _count_ready(self) -> None:
@@ -62,6 +68,19 @@ class StatusReader:
                 if folder in done:  # a reader of some stages only knows nothing of the others
                     there = there & done[folder]
             self._statuses[plan.name].ready = len(there - self._seen[plan.name])
+
+    def _count_deferred(self, plan: StagePlan) -> None:
+        """From the last part of each partition that is not done; a part never changes, and is read once."""
+        last = {number: part for number, part in self._last_parts[plan.name].items() if number in self.partitions}
+        found: list[DeferredInput] = []
+        for partition, part in last.items():
+            if self._open.get((plan.name, partition), (-1, ()))[0] != part:
+                self._open[plan.name, partition] = part, read_part(self.root, plan.folder, partition, part).deferred
+            found += self._open[plan.name, partition][1]
+        status = self._statuses[plan.name]
+        status.deferred = len(found)
+        status.deferred_by_class = dict(sorted(Counter(one.error_class for one in found).items()))
+        status.next_try_at = min((one.not_before for one in found), default="")
 
     def _add(self, plan: StagePlan, partitions: Sequence[int]) -> set[int]:
         status = self._statuses[plan.name]
@@ -80,10 +99,11 @@ class StatusReader:
         manifests deletes the summary first.)"""
         seen = self._seen[plan.name]
         if plan.name in self._stored:
-            return list_done(self.root, plan.folder, seen)
+            done, self._last_parts[plan.name] = list_state(self.root, plan.folder, seen)
+            return done
         self._stored[plan.name] = 0
         status, covered = read_summary(self.root, plan) or (None, set())
-        done = list_done(self.root, plan.folder, covered)
+        done, self._last_parts[plan.name] = list_state(self.root, plan.folder, covered)
         if status is not None and covered <= self.partitions and covered <= done:
             self._statuses[plan.name].merge(status)
             seen |= covered
@@ -109,7 +129,7 @@ def sum_partitions(status: StageStatus, root: Root, folder: str, partitions: Seq
 
 def summary_bytes(status: StageStatus, partitions: Collection[int]) -> bytes:
     """A summary of these partitions as it is stored."""
-    sums = {key: value for key, value in asdict(status).items() if key not in ("stage", "fingerprint", "partitions", "ready")}
+    sums = {key: value for key, value in asdict(status).items() if key not in _NOT_SUMS}
     return json.dumps({"summary_version": SUMMARY_VERSION, "partitions": to_ranges(partitions), "sums": sums}).encode()
 
 

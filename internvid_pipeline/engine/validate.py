@@ -4,16 +4,19 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
+from internvid_pipeline.engine.attempts import superseded_names
+from internvid_pipeline.engine.parts import read_kept
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
-from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, layout, read_arrow, read_manifest, read_table
+from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_arrow, read_manifest, read_table
+from internvid_pipeline.storage.inventory import list_state
 
 _PARTS = ("json", "mp4", "txt")
 
@@ -42,16 +45,21 @@ class ValidationReport:
 
 
 def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int], read_media: bool) -> ValidationReport:
-    """Checks every done partition of every stage. `read_media` reads all bytes and compares hashes; without it sizes are compared."""
+    """Checks every done partition of every stage, and the parts of those that are not. `read_media` reads all bytes and compares hashes;
+    without it sizes are compared."""
     report = ValidationReport()
     stand_ins: dict[str, int] = {}
-    done = {plan.folder: done_partitions(root, plan.folder) for plan in plans}
+    states = {plan.folder: list_state(root, plan.folder) for plan in plans}
+    done = {folder: state[0] for folder, state in states.items()}
     writes = {plan.folder: plan.build().writes for plan in plans}
     seen: dict[str, dict[str, int]] = {plan.folder: {} for plan in plans}
+    superseded = superseded_names(root, plans)
     for partition in sorted(partitions):
         sizes: dict[str, int] = {}  # of the files that this partition's manifests name: rows may point at those of a stage before
         for plan in plans:
             if partition not in done[plan.folder]:
+                if partition in states[plan.folder][1]:
+                    report.problems += _check_parts(root, plan, partition, writes[plan.folder], read_media)
                 continue
             report.checked_partitions += 1
             try:
@@ -62,7 +70,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             sizes |= {file.path: file.size_bytes for file in manifest.files}
             report.problems += _check_files(root, manifest, read_media)
             rows = _check_table(root, manifest, writes[plan.folder], report)
-            report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes)
+            report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes, superseded.get(partition, frozenset()))
             stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
                 isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows
             )
@@ -120,12 +128,30 @@ def _check_table(root: Root, manifest: Manifest, record_type: type, report: Vali
     return rows
 
 
-def _check_rows(manifest: Manifest, rows: Sequence[Any], seen: dict[str, int], sizes: Mapping[str, int]) -> Iterator[Problem]:
+def _check_parts(root: Root, plan: StagePlan, partition: int, record_type: type, read_media: bool) -> Iterator[Problem]:
+    """Parts of a partition that is not done: their files are whole, their tables hold the rows that they tell of each input."""
+    try:
+        kept = read_kept(root, plan.folder, partition)
+        for part in kept.parts:
+            yield from _check_files(root, part, read_media)
+            if part.inputs != len(part.done):
+                where = layout.manifest(plan.folder, partition, part.part)
+                yield Problem(where, f"tells of {len(part.done)} finished inputs and counts {part.inputs}")
+        kept.results(root, record_type)
+    except (StorageError, FileNotFoundError) as error:
+        yield Problem(f"{plan.name} partition {partition}", str(error))
+
+
+def _check_rows(
+    manifest: Manifest, rows: Sequence[Any], seen: dict[str, int], sizes: Mapping[str, int], superseded: Collection[str]
+) -> Iterator[Problem]:
+    """superseded: names of inputs that were taken again; what became of them before they failed stands in the later partition too."""
     for row in rows:
         where = f"{manifest.stage} partition {manifest.partition}, {row.item_id}"
         if row.item_id in seen:
             yield Problem(where, f"stands in partition {seen[row.item_id]} too")
-        seen[row.item_id] = manifest.partition
+        if row.item_id not in superseded:
+            seen[row.item_id] = manifest.partition
         if isinstance(row, ClipRecord) and not (
             row.start_frame < row.end_frame and row.start_s < row.end_s and row.num_frames == row.end_frame - row.start_frame
         ):

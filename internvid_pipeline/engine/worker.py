@@ -11,8 +11,8 @@ from typing import Any
 
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
-from internvid_pipeline.errors import ContractError, InternvidError, TransientError, is_machine_fault
-from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, Stage, WorkerContext
+from internvid_pipeline.errors import ContractError, Deferred, InternvidError, TransientError, is_machine_fault
+from internvid_pipeline.stage import Defer, Drop, Emit, Fail, Item, Outcome, Stage, WorkerContext
 from internvid_pipeline.storage import Root, redacted
 
 TRANSIENT_ATTEMPTS = 3
@@ -26,11 +26,13 @@ Finish = Callable[[int, Outcome[Any]], None]
 
 def failure(error: BaseException, attempts: int = 1) -> Fail:
     """An exception as an outcome: class, one line, and the end of the traceback."""
-    lines = str(error).strip().splitlines()
-    message = lines[0] if lines else type(error).__name__
     detail = "" if isinstance(error, InternvidError) else _FOLDERS.sub("…/", "".join(traceback.format_exception(error)))[-_DETAIL_CHARS:]
-    message, detail = (redacted(_encodable(text)) for text in (message[:500], detail))
-    return Fail(type(error).__name__, message, detail, attempts)
+    return Fail(type(error).__name__, _line(error), redacted(_encodable(detail)), attempts)
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return redacted(_encodable(lines[0][:500] if lines else type(error).__name__))
 
 
 def _sound(outcome: Outcome[Any]) -> Outcome[Any]:
@@ -39,6 +41,8 @@ def _sound(outcome: Outcome[Any]) -> Outcome[Any]:
     if not isinstance(outcome, Emit):
         if isinstance(outcome, Fail):
             return replace(outcome, message=_encodable(outcome.message), detail=_encodable(outcome.detail))
+        if isinstance(outcome, Defer):
+            return replace(outcome, message=_encodable(outcome.message))
         parts = tuple(replace(part, message=_encodable(part.message)) for part in outcome.dropped_parts)
         return replace(outcome, message=_encodable(outcome.message), dropped_parts=parts)
     for row in outcome.records:
@@ -66,7 +70,9 @@ def _unencodable(value: Any) -> str | None:
 
 def worker_context(plan: StagePlan, root: Root, scratch: Path, reduced: Reduced) -> WorkerContext:
     """What the stage's worker is given."""
-    return WorkerContext(root=root, scratch=scratch, resources=plan.resources, reduced=reduced.numbers, reduced_files=reduced.files)
+    return WorkerContext(
+        root=root, scratch=scratch, resources=plan.resources, reduced=reduced.numbers, reduced_files=reduced.files, nodes=plan.nodes
+    )
 
 
 class StageWorker:
@@ -97,7 +103,7 @@ class StageWorker:
             loaded = []
             for index, item in items[start : start + size]:
                 outcome = loads.pop(index).result()
-                if isinstance(outcome, Fail):
+                if isinstance(outcome, Fail | Defer):
                     finish(index, outcome)
                 else:
                     loaded.append((index, replace(item, payload=outcome)))
@@ -110,7 +116,7 @@ class StageWorker:
         if not batch:
             return
         outcomes = self._attempted(lambda: self._checked([item for _, item in batch]))
-        if not isinstance(outcomes, Fail):
+        if not isinstance(outcomes, Fail | Defer):
             for (index, _), outcome in zip(batch, outcomes, strict=True):
                 finish(index, outcome)
         elif len(batch) == 1 or self.stage.whole_partition:
@@ -127,9 +133,9 @@ class StageWorker:
                 f"stage {self.stage.name}: process returned {len(outcomes)} outcomes for {len(items)} items; it must return one each"
             )
         for outcome in outcomes:
-            if not isinstance(outcome, (Emit, Drop, Fail)):
+            if not isinstance(outcome, (Emit, Drop, Fail, Defer)):
                 raise ContractError(
-                    f"stage {self.stage.name}: process returned a {type(outcome).__name__}; it must return Emit, Drop or Fail"
+                    f"stage {self.stage.name}: process returned a {type(outcome).__name__}; it must return Emit, Drop, Fail or Defer"
                 )
             if isinstance(outcome, Emit) and not (outcome.records and all(isinstance(row, self.stage.writes) for row in outcome.records)):
                 raise ContractError(
@@ -138,10 +144,12 @@ class StageWorker:
         return [_sound(outcome) for outcome in outcomes]
 
     def _attempted(self, call: Callable[[], Any]) -> Any:
-        """The call's result, or a Fail. Faults that may pass are tried again; the machine's own are raised."""
+        """The call's result, a Fail, or a Defer. Faults that may pass are tried again; the machine's own are raised."""
         for attempt in range(1, TRANSIENT_ATTEMPTS + 1):
             try:
                 return call()
+            except Deferred as error:  # trying again at once is what its site does not want
+                return Defer(type(error).__name__, _line(error), error.retry_after_s, error.was_tried)
             except TransientError as error:
                 if attempt == TRANSIENT_ATTEMPTS:
                     return failure(error, attempt)

@@ -3,7 +3,19 @@
 from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.commit import store_file
 from internvid_pipeline.storage.local_files import replaced_file
-from internvid_pipeline.storage.manifest import Manifest, StoredFile, done_partitions, manifest_from_json, read_manifest
+from internvid_pipeline.storage.manifest import (
+    DeferredInput,
+    DoneInput,
+    Manifest,
+    PartManifest,
+    StoredFile,
+    done_partitions,
+    manifest_from_json,
+    part_from_json,
+    read_manifest,
+    read_part,
+    read_parts,
+)
 from internvid_pipeline.storage.media_tar import MediaTarWriter, file_sha256
 from internvid_pipeline.storage.retry import is_transient, retried
 from internvid_pipeline.storage.root import Root, check_root_uri, local_path
@@ -20,8 +32,11 @@ from internvid_pipeline.storage.secrets import redacted
 from internvid_pipeline.storage.tables import read_arrow, read_parquet, read_table, write_arrow, write_table
 
 __all__ = [
+    "DeferredInput",
+    "DoneInput",
     "Manifest",
     "MediaTarWriter",
+    "PartManifest",
     "Root",
     "StoredFile",
     "check_root_uri",
@@ -34,9 +49,12 @@ __all__ = [
     "manifest_from_json",
     "owned_folder",
     "owned_scratch",
+    "part_from_json",
     "read_arrow",
     "read_manifest",
     "read_parquet",
+    "read_part",
+    "read_parts",
     "read_table",
     "redacted",
     "remove_orphans",

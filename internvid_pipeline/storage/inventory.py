@@ -105,19 +105,34 @@ def store_now(root: Root) -> float | None:
 def list_done(root: Root, folder: str, known: Collection[int] = ()) -> set[int]:
     """Numbers of the partitions whose manifests exist. On S3, groups of a thousand partitions that are all `known` to be done are not
     listed again: a listing answers a thousand names per request. Raises StorageError."""
+    return list_state(root, folder, known)[0]
+
+
+def list_state(root: Root, folder: str, known: Collection[int] = ()) -> tuple[set[int], dict[int, int]]:
+    """As `list_done`, and of the partitions that are not done but have parts the number of the last one."""
+    done: set[int] = set()
+    parts: dict[int, int] = {}
+    for names in _listings(root, folder, known, done):
+        done |= layout.partitions_in(names)
+        parts |= layout.parts_in(names)
+    return done, {partition: part for partition, part in parts.items() if partition not in done}
+
+
+def _listings(root: Root, folder: str, known: Collection[int], done: set[int]) -> Iterator[list[str]]:
+    """Names in a stage's folder, in one listing or several; what need not be listed goes into `done`."""
     store = root.store
     with root._translated("list", folder):
         if isinstance(store, LocalStore):
-            try:
-                return layout.partitions_in(os.listdir(store.folder / folder))
-            except (FileNotFoundError, NotADirectoryError):
-                return set()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                yield os.listdir(store.folder / folder)
+            return
     if isinstance(store, ObjectStore) and store.is_s3 and len(known) >= _GROUP:
-        return _list_rest(root, store, folder, known)
-    return layout.partitions_in(root.list_names(folder))
+        yield from _list_rest(root, store, folder, known, done)
+    else:
+        yield root.list_names(folder)
 
 
-def _list_rest(root: Root, store: ObjectStore, folder: str, known: Collection[int]) -> set[int]:
+def _list_rest(root: Root, store: ObjectStore, folder: str, known: Collection[int], done: set[int]) -> Iterator[list[str]]:
     groups: dict[int, int] = {}
     for partition in known:
         groups[partition // _GROUP] = groups.get(partition // _GROUP, 0) + 1
@@ -129,11 +144,9 @@ def _list_rest(root: Root, store: ObjectStore, folder: str, known: Collection[in
         found: list[str] = store.reads.find(store._full(folder), prefix=f"{group:02d}")
         return [name.rsplit("/", 1)[-1] for name in found]
 
-    done = {partition for partition in known if partition // _GROUP in full}
+    done |= {partition for partition in known if partition // _GROUP in full}
     with root._translated("list", folder), ThreadPoolExecutor(_LISTERS) as pool:
-        for found in pool.map(names, missing):
-            done |= layout.partitions_in(found)
-    return done
+        yield from pool.map(names, missing)
 
 
 def read_many(root: Root, paths: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:

@@ -10,12 +10,14 @@ SHARDS = "shards"
 GENERATIONS = "generations"  # who owns what: never data, and nothing is lost without it while nobody runs
 STAGING = ".tmp"  # never data
 _MANIFEST_ENDING = ".manifest.json"
+_PART_MARK = ".part-"
 _SOURCES_TABLE = re.compile(r"([0-9]{5,})\.parquet")
+_PART_MANIFEST = re.compile(r"([0-9]{5,})\.part-([0-9]+)\.manifest\.json")
 
 
-def partition_name(partition: int) -> str:
-    """Five digits, more from partition 100,000 on."""
-    return f"{partition:05d}"
+def partition_name(partition: int, part: int | None = None) -> str:
+    """Five digits, more from partition 100,000 on; of one part of what is done of it: `00042.part-0`."""
+    return f"{partition:05d}" if part is None else f"{partition:05d}{_PART_MARK}{part}"
 
 
 def sources_table(partition: int) -> str:
@@ -33,29 +35,29 @@ def stage_folder(stage: str, fingerprint: str) -> str:
     return f"{stage}/{fingerprint}"
 
 
-def rows_table(folder: str, partition: int) -> str:
+def rows_table(folder: str, partition: int, part: int | None = None) -> str:
     """Rows that the stage emitted."""
-    return f"{folder}/{partition_name(partition)}.parquet"
+    return f"{folder}/{partition_name(partition, part)}.parquet"
 
 
-def drops_table(folder: str, partition: int) -> str:
+def drops_table(folder: str, partition: int, part: int | None = None) -> str:
     """Items that the stage dropped; absent where there are none."""
-    return f"{folder}/{partition_name(partition)}.drops.parquet"
+    return f"{folder}/{partition_name(partition, part)}.drops.parquet"
 
 
-def failures_table(folder: str, partition: int) -> str:
+def failures_table(folder: str, partition: int, part: int | None = None) -> str:
     """Items that failed in the stage; absent where there are none."""
-    return f"{folder}/{partition_name(partition)}.failures.parquet"
+    return f"{folder}/{partition_name(partition, part)}.failures.parquet"
 
 
-def media_tar(folder: str, partition: int) -> str:
+def media_tar(folder: str, partition: int, part: int | None = None) -> str:
     """Media that the rows point at; absent where there is none."""
-    return f"{folder}/{partition_name(partition)}.tar"
+    return f"{folder}/{partition_name(partition, part)}.tar"
 
 
-def manifest(folder: str, partition: int) -> str:
-    """Written last; the partition is done when it exists."""
-    return f"{folder}/{partition_name(partition)}.manifest.json"
+def manifest(folder: str, partition: int, part: int | None = None) -> str:
+    """Written last; the partition is done when it exists. Of a part: what is in it stays as it is."""
+    return f"{folder}/{partition_name(partition, part)}.manifest.json"
 
 
 def fingerprint_file(folder: str) -> str:
@@ -83,6 +85,16 @@ def partitions_in(names: Iterable[str]) -> set[int]:
     # Not by a pattern: among two million names that would take half of the time that `internvid status` needs.
     stems = (name[: -len(_MANIFEST_ENDING)] for name in names if name.endswith(_MANIFEST_ENDING))
     return {int(stem) for stem in stems if len(stem) >= 5 and stem.isdecimal() and stem.isascii()}
+
+
+def parts_in(names: Iterable[str]) -> dict[int, int]:
+    """The highest part of each partition that has any, among file names."""
+    found: dict[int, int] = {}
+    for name in names:
+        if _PART_MARK in name and (match := _PART_MANIFEST.fullmatch(name)):
+            partition, part = int(match[1]), int(match[2])
+            found[partition] = max(part, found.get(partition, 0))
+    return found
 
 
 def sources_in(names: list[str]) -> set[int]:

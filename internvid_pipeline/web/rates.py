@@ -60,10 +60,12 @@ class HostPace:
             now = time.time()
             blocked_s = self._blocked_s(state, now)
             if blocked_s > self._longest_wait_s:
-                raise RateLimited(f"{host} asked for fewer requests; it is left alone for {blocked_s:.0f} s more").after(blocked_s)
+                words = f"{host} asked for fewer requests; it is left alone for {blocked_s:.0f} s more"
+                raise RateLimited(words).after(blocked_s).untried()
             moment = self._next(state[0], now, blocked_s)
             if moment - now > self._longest_wait_s:
-                raise RateLimited(f"{host} has requests waiting for {moment - now:.0f} s (network.requests_per_s)").after(moment - now)
+                words = f"{host} has requests waiting for {moment - now:.0f} s (network.requests_per_s)"
+                raise RateLimited(words).after(moment - now).untried()
             if self._requests_per_s:
                 state[0] = moment + 1 / self._requests_per_s
         _sleep_until(moment)

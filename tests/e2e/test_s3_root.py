@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from internvid_pipeline.engine import run_dataset
+from internvid_pipeline.engine import build_plan, open_root, partition_numbers, run_dataset
+from internvid_pipeline.engine.retry import mark_for_retry
+from internvid_pipeline.engine.validate import validate_dataset
 from tests.conftest import contents, toy_config
+from tests.deferring_stages import asking_config
 
 pytest.importorskip("moto", reason="moto serves S3 here")
 
@@ -53,6 +56,8 @@ def objects(filesystem, prefix: str) -> dict[str, str]:
         data = filesystem.cat_file(path)
         if name.endswith(".manifest.json"):
             manifest = {key: value for key, value in json.loads(data).items() if key not in ("started_at", "finished_at", "wall_s", "host")}
+            for deferred in manifest.get("deferred", ()):
+                del deferred["not_before"]
             data = json.dumps(manifest, sort_keys=True).encode()
         found[name] = hashlib.sha256(data).hexdigest()
     return found
@@ -72,3 +77,19 @@ def test_s3_holds_what_a_folder_holds(engine: str, bucket, numbers_folder: Path,
     assert not report.errors
     assert objects(bucket, f"sets/{engine}") == contents(tmp_path / "root")
     assert first == {path: bucket.info(path)["LastModified"] for path in first}, "finished partitions are not computed again"
+
+
+def test_parts_on_s3(bucket, tmp_path: Path):
+    """Deferred inputs, retry, and what becomes of the parts: as in a folder."""
+    fields = {"defers": {1: 1, 3: 2, 12: 1}, "drops": (2,), "gone": (0, 8), "placement": {"deferral_s": 3600}}
+    for root in (tmp_path / "root", "s3://sets/parts"):
+        config = asking_config(tmp_path, root, state=f"state-{len(str(root))}", **fields)
+        assert run_dataset(config, engine="inline").deferred == 3
+        opened, partitions = open_root(config), partition_numbers(open_root(config))
+        for left in (1, 0):
+            assert mark_for_retry(opened, config, build_plan(config, 4), partitions, ("RateLimited", "ServerFault")).released
+            assert run_dataset(config, engine="inline").deferred == left
+        assert validate_dataset(opened, build_plan(config, 4), partitions, read_media=True).problems == []
+        assert mark_for_retry(opened, config, build_plan(config, 4), partitions, ("Gone",)).again == 2
+        assert run_dataset(config, engine="inline").statuses[0].inputs == 22
+    assert objects(bucket, "sets/parts") == contents(tmp_path / "root")

@@ -23,7 +23,8 @@ SUBTITLE = "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n{words}\n"
 
 @dataclass
 class Site:
-    """The server's state. hits: requests by path. fail_first: how many first requests of a path get 500 (or 429)."""
+    """The server's state. hits: requests by path. refusals: what the next requests of a path get instead (429, 500), one after the
+    other."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     videos: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Site:
     sent: Counter[str] = field(default_factory=Counter)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ranges: list[tuple[str, str | None]] = field(default_factory=list)
+    refusals: dict[str, list[int]] = field(default_factory=dict)
     port: int = 0
     retry_after: str | None = "7"
     pause_s: float = 0.0
@@ -68,6 +70,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.site.ranges.append((path, self.headers.get("Range")))
         behaviour, _, name = path.strip("/").partition("/")
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if self.site.refusals.get(path):
+                return self.refuse(self.site.refusals[path].pop(0))
             getattr(self, f"on_{behaviour.replace('-', '_')}", self.on_404)(name, path)
 
     do_HEAD = do_GET
@@ -174,7 +178,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.answer(502, {})
 
     def on_busy(self, name: str, path: str) -> None:
-        self.answer(429, {"Retry-After": self.site.retry_after} if self.site.retry_after else {})
+        self.refuse(429)
+
+    def refuse(self, status: int) -> None:
+        self.answer(status, {"Retry-After": self.site.retry_after} if status == 429 and self.site.retry_after else {})
 
     def on_404(self, name: str, path: str) -> None:
         self.answer(404, {})
