@@ -13,7 +13,7 @@ from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.records import SourceRecord
+from internvid_pipeline.records import SourceRecord, to_table
 from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
@@ -48,11 +48,10 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
         fresh = _unknown(inputs, known)
         parts = list(_cut(_with_duplicates(fresh, known), source))
         for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
-            own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
+            own = index.append([to_table(part, SourceRecord) for part in parts[start : start + PARTITIONS_PER_ENTRY]])
             if own is None:
                 break
             numbers += own
-            index.read()
         else:
             return numbers
     raise StorageError(f"cannot append partitions in {root.uri}: another run keeps taking the numbers; start again when it has planned")
@@ -67,8 +66,18 @@ def _unknown(inputs: Sequence[Input], known: pa.Table) -> list[Input]:
     return [entry for entry, is_known in zip(inputs, mask.to_pylist(), strict=True) if not is_known]
 
 
+def num_unknown(inputs: Sequence[Input], known: pa.Table) -> int:
+    """How many of the inputs no partition holds."""
+    return len(_unknown(inputs, known))
+
+
+def part_videos(source: SourceConfig, num_inputs: int) -> int:
+    """Most videos in a partition, for so many new inputs."""
+    return source.partition_videos or max(1, min(_MOST_VIDEOS, -(-num_inputs // _AIMED_PARTITIONS)))
+
+
 def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:
-    most_videos = source.partition_videos or max(1, min(_MOST_VIDEOS, -(-len(records) // _AIMED_PARTITIONS)))
+    most_videos = part_videos(source, len(records))
     most_bytes = source.partition_mb * 10**6
     part: list[SourceRecord] = []
     size = 0

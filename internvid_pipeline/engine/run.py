@@ -10,9 +10,8 @@ from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
 from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import PartitionError
-from internvid_pipeline.engine.inputs import list_inputs
+from internvid_pipeline.engine.intake import Intake
 from internvid_pipeline.engine.ownership import own_runs
-from internvid_pipeline.engine.partitions import append_partitions
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
 from internvid_pipeline.engine.progress import Observer, watched
 from internvid_pipeline.engine.publish import withdraw_superseded
@@ -36,6 +35,11 @@ class RunReport:
     num_partitions: int
     new_partitions: int
     errors: list[PartitionError] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Every stage has done all its partitions."""
+        return all(status.partitions_done == status.partitions for status in self.statuses)
 
     def exit_status(self, max_failed_ratio: float) -> int:
         """3 where partitions could not be run, 1 where a stage failed on too large a share of its inputs, else 0."""
@@ -63,11 +67,15 @@ def run_dataset(
     root = open_root(config)
     build_stages(config)  # a wrong config is found before anything is written
     select_stages(build_plan(config, 0), until, only)
-    inputs = list_inputs(config.source, exclude=root.folder)
+    intake = Intake(config, root)
+    collected = None if intake.collecting is None else run_dataset(intake.collecting, engine, observer=observer)
+    if collected is not None and not collected.is_complete:
+        _log.warning("not all queries and channels could be asked: what they show is taken when they have been; run again")
+        return collected
     root.check_writable()
     root.clean_staging()
     index = SourceIndex(root)
-    fresh = append_partitions(root, inputs, config.source, index)
+    fresh = intake.append(index)
     partitions = index.read().partitions
     plans = build_plan(config, len(partitions))
     chosen = select_stages(plans, until, only)
@@ -75,7 +83,8 @@ def run_dataset(
     reader = StatusReader(root, chosen, partitions, writes_summaries=True)
     with watched(reader, observer):
         errors = _run_plan(root, config, chosen, index, engine)
-    return RunReport(reader.read(), len(partitions), len(fresh), errors)
+    statuses = [*(collected.statuses if collected is not None else ()), *reader.read()]
+    return RunReport(statuses, len(partitions), len(fresh), errors)
 
 
 def _write_description(root: Root, config: DatasetConfig, plans: Sequence[StagePlan]) -> None:

@@ -41,7 +41,7 @@ class ClipList:
     """A published list in a local file: .jsonl or .csv. Raises UsageError where it cannot be read or is none."""
 
     def __init__(self, path: Path, options: ListOptions) -> None:
-        self.path, self.options = path, options
+        self.path, self.options, self._is_csv = path, options, path.suffix == ".csv"
         self.list_name = options.list_name or path.name.split(".")[0]
         self._header: list[str] = []
         self.format = self._recognise()
@@ -61,7 +61,7 @@ class ClipList:
         except OSError as error:
             raise UsageError(f"list {self.path} cannot be read: {error.strerror}") from error
         try:
-            if self.path.suffix == ".csv":
+            if self._is_csv:
                 self._header = next(csv.reader([first.decode()]), [])
                 columns = self._header
             else:
@@ -107,7 +107,7 @@ class ClipList:
     def _lines(self, data: Bytes, start: int) -> Iterator[tuple[int, bytes] | int]:
         """Lines with their places; last of all, where the last one ends. A csv's first line is its header, and a quoted cell may hold line
         breaks. Empty lines belong to the line before."""
-        is_csv, size = self.path.suffix == ".csv", len(data)
+        is_csv, size = self._is_csv, len(data)
         is_header = is_csv
         while start < size:
             end = data.find(b"\n", start)
@@ -127,7 +127,7 @@ class ClipList:
 
     def _key(self, text: bytes, number: int) -> str:
         """The video of a line, without reading the rest of it where that is plain."""
-        if self.path.suffix != ".csv":
+        if not self._is_csv:
             name = b'"%s"' % self.format.key_column.encode()
             at = text.find(name)
             if at >= 0:
@@ -139,7 +139,7 @@ class ClipList:
 
     def _row(self, text: bytes, number: int) -> Mapping[str, Any]:
         try:
-            if self.path.suffix == ".csv":
+            if self._is_csv:
                 cells = next(csv.reader(io.StringIO(text.decode(), newline="")), [])
                 if len(cells) != len(self._header):
                     raise ValueError(f"has {len(cells)} cells, the header {len(self._header)}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import DropReason, DropRecord, SourceRecord
-from internvid_pipeline.web.id_set import IdSet, read_ids
+from internvid_pipeline.records import SourceRecord
+from internvid_pipeline.web.id_set import read_ids
 from internvid_pipeline.web.list_inputs import ClipList, ListOptions, source_id
 
 _LIST_SUFFIXES = (".jsonl", ".csv")
@@ -18,7 +18,9 @@ def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
     """Inputs of a published list, of ids and of addresses, in this order; None where the config names none of them. Each address once.
     Raises UsageError."""
     parts: list[Iterable[SourceRecord]] = []
-    if (listed := _clip_list(source)) is not None:
+    for name in ("ids", "urls"):
+        _check_file(getattr(source, name), name)
+    if (listed := clip_list(source)) is not None:
         parts.append(listed.sources())
     if source.ids:
         parts.append(_of_id(source, text) for text in _entries(source.ids, "ids"))
@@ -35,17 +37,8 @@ def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
     return list({record.uri: record for record in found}.values())
 
 
-def excluded(records: Iterable[SourceRecord], ids: IdSet) -> Iterator[SourceRecord | DropRecord]:
-    """The same records, those whose id stands in `ids` as drops."""
-    for record in records:
-        if record.external_id is not None and ids.holds(record.extractor, record.external_id):
-            message = f"{record.external_id} stands in a file of source.exclude_ids"
-            yield DropRecord(stage="collect_videos", item_id=record.uri, part_of=None, reason=DropReason.EXCLUDED, message=message)
-        else:
-            yield record
-
-
-def _clip_list(source: SourceConfig) -> ClipList | None:
+def clip_list(source: SourceConfig) -> ClipList | None:
+    """The published list that `source.path` names, None where it names something else."""
     path = Path(source.path.removeprefix("file://")).expanduser() if source.path and "://" not in source.path else None
     if path is None or path.suffix not in _LIST_SUFFIXES or not path.is_file():
         return None
@@ -73,13 +66,17 @@ def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
     if not isinstance(given, str):
         yield from given
         return
+    _check_file(given, name)
     path = Path(given).expanduser()
-    if not path.is_file():
-        raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
     if name == "ids" or path.suffix in (".csv", ".jsonl"):
         yield from read_ids([path])
         return
     yield from (line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n") if _says(line))
+
+
+def _check_file(given: str | Sequence[str], name: str) -> None:
+    if isinstance(given, str) and given and not Path(given).expanduser().is_file():
+        raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
 
 
 def _says(line: str) -> bool:
