@@ -31,9 +31,12 @@ def append_records(index: SourceIndex, records: Iterable[SourceRecord], source: 
     most = part_videos(source, len(first))
     numbers: list[int] = []
     for parts in _entries(itertools.chain(first, fresh), most):
-        while parts and (own := index.append(parts)) is None:
+        while parts:
+            own = index.append(parts)
+            if own is not None:
+                numbers += own
+                break
             parts = _rest(parts, index.read().known(), most)
-        numbers += own if parts else []
     return numbers
 
 

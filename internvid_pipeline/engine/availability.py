@@ -1,23 +1,35 @@
 """How much of what was asked for could be had: videos, and clips of a published list, by reason."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.engine.read_items import read_rows
-from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SourceRecord, VideoRecord
-from internvid_pipeline.storage import Root, done_partitions, read_manifest, read_table
+from internvid_pipeline.records import ClipRecord, DropReason, DropRecord, FailureRecord
+from internvid_pipeline.storage import Root, done_partitions, layout, read_arrow, read_manifest, read_table
 
 
 @dataclass
 class Availability:
     """videos, clips: how many, by what became of them: `available`, `pending`, or the reason of a drop or the class of a failure. Clips
-    are counted where a list asks for them."""
+    are counted where a list asks for them. A list that has grown asks for a video again, for its further clips: it counts twice."""
 
     videos: Counter[str] = field(default_factory=Counter)
     clips: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An input. key: the same for each try of it; only where one was tried again."""
+
+    uri: str
+    attempt: int
+    clips: int
+    key: str
 
 
 def availability(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Availability:
@@ -29,53 +41,73 @@ def availability(root: Root, plans: Sequence[StagePlan], partitions: Sequence[in
     found = Availability()
     settled: set[str] = set()
     for partition in sorted(partitions, reverse=True):  # later tries stand in later partitions
-        outcomes = _of_partition(root, importer, cutter, done, partition)
-        for source, video_outcome, clip_outcomes in outcomes:
-            if source.uri in settled:
+        asked = _asked(root, partition, bool(settled))
+        for one, video_outcome, clip_outcomes in _outcomes(root, importer, cutter, done, partition, asked):
+            if one.key in settled:
                 continue
-            if source.attempt > 1:
-                settled.add(source.uri)
+            if one.attempt > 1:
+                settled.add(one.key)
             found.videos[video_outcome] += 1
             found.clips.update(clip_outcomes)
+    if root.exists(layout.EXCLUDED):
+        found.videos[DropReason.EXCLUDED] += read_arrow(root, layout.EXCLUDED, ["item_id"]).num_rows
     return found
 
 
-def _of_partition(
-    root: Root, importer: StagePlan | None, cutter: StagePlan | None, done: dict[str, set[int]], partition: int
-) -> list[tuple[SourceRecord, str, Counter[str]]]:
-    sources: list[SourceRecord] = read_rows(root, None, partition, SourceRecord)
+def _asked(root: Root, partition: int, needs_keys: bool) -> list[_Asked]:
+    table = read_arrow(root, layout.sources_table(partition))
+    uris, attempts = table["uri"].to_pylist(), table["attempt"].to_pylist()
+    counts = pc.list_value_length(table["clip_requests"]).to_pylist()
+    keys = uris
+    if needs_keys or any(attempt > 1 for attempt in attempts):  # a grown list asks for one video twice, each time for other spans
+        spans = table["clip_requests"].to_pylist()
+        keys = [f"{uri} {[request['start_s'] for request in wanted]}" for uri, wanted in zip(uris, spans, strict=True)]
+    return [_Asked(*row) for row in zip(uris, attempts, counts, keys, strict=True)]
+
+
+def _outcomes(
+    root: Root,
+    importer: StagePlan | None,
+    cutter: StagePlan | None,
+    done: dict[str, set[int]],
+    partition: int,
+    asked: Sequence[_Asked],
+) -> Iterator[tuple[_Asked, str, Counter[str]]]:
     if importer is None or partition not in done[importer.folder]:
-        return [(source, "pending", Counter({"pending": len(source.clip_requests)})) for source in sources]
+        yield from ((one, "pending", Counter({"pending": one.clips})) for one in asked)
+        return
     lost, _ = _losses(root, importer, partition)
-    videos: dict[str, VideoRecord] = {video.source_uri: video for video in read_rows(root, importer.folder, partition, VideoRecord)}
+    rows = _rows(root, importer, partition, ["source_uri", "video_id"])
+    videos = dict(zip(rows["source_uri"].to_pylist(), rows["video_id"].to_pylist(), strict=True)) if rows is not None else {}
     is_cut = cutter is not None and partition in done[cutter.folder]
     lost_videos, lost_clips = _losses(root, cutter, partition) if is_cut and cutter is not None else ({}, {})
-    made: Counter[str] = Counter()
-    if is_cut and cutter is not None:
-        made.update(clip.video_id for clip in read_rows(root, cutter.folder, partition, ClipRecord))
-    rows = []
-    for source in sources:
-        wanted = len(source.clip_requests)
-        video = videos.get(source.uri)
-        if video is None:
-            reason = lost.get(source.uri, "unknown")
-            rows.append((source, reason, Counter({reason: wanted}) if wanted else Counter()))
-            continue
-        clips = _clips(video.video_id, wanted, is_cut, made, lost_videos, lost_clips)
-        rows.append((source, "available", clips))
-    return rows
+    clips = _rows(root, cutter, partition, ["video_id"]) if is_cut and cutter is not None else None
+    made = Counter(clips["video_id"].to_pylist() if clips is not None else ())
+    for one in asked:
+        video_id = videos.get(one.uri)
+        if video_id is None:
+            reason = lost.get(one.uri, "unknown")
+            yield one, reason, Counter({reason: one.clips})
+        elif not is_cut:
+            yield one, "available", Counter({"pending": one.clips})
+        else:
+            yield one, "available", _clips(video_id, one.clips, made, lost_videos, lost_clips)
+
+
+def _rows(root: Root, plan: StagePlan, partition: int, columns: Sequence[str]) -> pa.Table | None:
+    path = read_manifest(root, plan.folder, partition).path_of("rows")
+    return read_arrow(root, path, columns) if path else None
 
 
 def _clips(
-    video_id: str, wanted: int, is_cut: bool, made: Counter[str], lost_videos: dict[str, str], lost_clips: dict[str, Counter[str]]
+    video_id: str, wanted: int, made: Counter[str], lost_videos: dict[str, str], lost_clips: dict[str, Counter[str]]
 ) -> Counter[str]:
-    if not wanted or not is_cut:
-        return Counter({"pending": wanted}) if wanted else Counter()
-    found = Counter({"available": made[video_id]}) if made[video_id] else Counter()
-    found.update(lost_clips.get(video_id, Counter()))
-    if rest := wanted - found.total():
-        found[lost_videos.get(video_id, "same_frames")] += max(0, rest)  # two spans that meet the same frames are one clip
-    return +found
+    if not wanted:
+        return Counter()
+    found = Counter({"available": made[video_id]}) + lost_clips.get(video_id, Counter())
+    if (rest := wanted - found.total()) > 0:  # two spans that meet the same frames are one clip
+        found[lost_videos.get(video_id, "same_frames")] += rest
+    return found
 
 
 def _losses(root: Root, plan: StagePlan, partition: int) -> tuple[dict[str, str], dict[str, Counter[str]]]:

@@ -37,6 +37,11 @@ def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
     return list({record.uri: record for record in found}.values())
 
 
+def asks_the_web(source: SourceConfig) -> bool:
+    """Whether inputs are named otherwise than as files: by a published list, ids, addresses, queries, channels."""
+    return bool(source.ids or source.urls or source.queries or source.channels or clip_list(source))
+
+
 def clip_list(source: SourceConfig) -> ClipList | None:
     """The published list that `source.path` names, None where it names something else."""
     path = Path(source.path.removeprefix("file://")).expanduser() if source.path and "://" not in source.path else None
