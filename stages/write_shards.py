@@ -127,7 +127,8 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     """Everything known of a clip, for the shard's `.json`. Schema version SAMPLE_SCHEMA_VERSION; keys are those of the tables.
 
     Every key is there in every sample and has one type, since readers (`datasets`) infer the types from the first few samples and stop
-    at the first that differs: an unknown text is "", an unknown number -1, a list's own columns stay JSON in `metadata_json`, and lists of records (chapters, subtitles) are JSON text.
+    at the first that differs: an unknown text is "", an unknown number -1, a list's own columns stay JSON in `metadata_json`, and lists
+    of records (chapters, subtitles) are JSON text.
     """
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
     captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]

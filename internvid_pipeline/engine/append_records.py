@@ -32,7 +32,7 @@ def append_records(index: SourceIndex, records: Iterable[SourceRecord], source: 
     numbers: list[int] = []
     for parts in _entries(itertools.chain(first, fresh), most):
         while parts:
-            own = index.append(parts)
+            own = index.append_tables(parts)
             if own is not None:
                 numbers += own
                 break

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from internvid_pipeline.engine.known_inputs import KnownInputs, span_keys
-from internvid_pipeline.records import SourceRecord, schema_of
+from internvid_pipeline.records import SourceRecord, schema_of, to_table
 from internvid_pipeline.storage import Root, layout, read_arrow, write_arrow
 
 PARTITIONS_PER_ENTRY = 500
@@ -76,9 +76,12 @@ class SourceIndex:
         found = self.table.group_by("partition", use_threads=False).aggregate([("size_bytes", "sum")])
         return dict(zip(found["partition"].to_pylist(), (size or 0 for size in found["size_bytes_sum"].to_pylist()), strict=True))
 
-    def append(self, parts: Sequence[pa.Table]) -> list[int] | None:
-        """Puts one entry with these partitions (tables of SourceRecords), numbered on from what was read, and their own tables. None where
-        another planner was first."""
+    def append(self, parts: Sequence[Sequence[SourceRecord]]) -> list[int] | None:
+        """Puts one entry with these partitions, numbered on from what was read, and their tables. None where another planner was first."""
+        return self.append_tables([to_table(part, SourceRecord) for part in parts])
+
+    def append_tables(self, parts: Sequence[pa.Table]) -> list[int] | None:
+        """As `append`, for tables of SourceRecords."""
         start = self.partitions[-1] + 1 if self.partitions else 0
         numbers = list(range(start, start + len(parts)))
         entry = _entry(numbers, parts)

@@ -13,7 +13,7 @@ from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.records import SourceRecord, to_table
+from internvid_pipeline.records import SourceRecord
 from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
@@ -48,7 +48,7 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
         fresh = _unknown(inputs, known)
         parts = list(_cut(_with_duplicates(fresh, known), source))
         for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
-            own = index.append([to_table(part, SourceRecord) for part in parts[start : start + PARTITIONS_PER_ENTRY]])
+            own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
             if own is None:
                 break
             numbers += own

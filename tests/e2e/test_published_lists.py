@@ -30,7 +30,13 @@ from tests.web.socket_guard import only_loopback
 REPO = Path(__file__).resolve().parents[2]
 FPS = 25
 # Of the video `plain`: spans that lie on no frame's edge, one that overlaps, one with the same frames as another, and one beyond the end.
-SPANS = {(1.0, 3.0): "a cat", (2.487, 5.52): "overlaps", (3.337, 4.663): "a dog", (3.338, 4.662): "the same frames", (11.0, 12.0): "the end"}
+SPANS = {
+    (1.0, 3.0): "a cat",
+    (2.487, 5.52): "overlaps",
+    (3.337, 4.663): "a dog",
+    (3.338, 4.662): "the same frames",
+    (11.0, 12.0): "the end",
+}
 OUTSIDE = (20.0, 22.0)
 
 
@@ -220,7 +226,9 @@ def test_panda_70m_and_openvid(tmp_path: Path, site: Site, files: dict[str, byte
     with open(tmp_path / "panda70m.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["videoID", "url", "timestamp", "caption", "matching_score"])
-        writer.writerow(["plain", "https://x", "[['0:00:01.000', '0:00:03.000'], ['0:00:05.000', '0:00:06.520']]", "['one', 'two']", "[0.4, 0.5]"])
+        writer.writerow(
+            ["plain", "https://x", "[['0:00:01.000', '0:00:03.000'], ['0:00:05.000', '0:00:06.520']]", "['one', 'two']", "[0.4, 0.5]"]
+        )
     assert run(tmp_path / "panda", tmp_path / "panda70m.csv", site).errors == []
     found = samples(tmp_path / "panda").values()
     assert {sample["txt"].decode(): json.loads(sample["json"])["scores"][0]["value"] for sample in found} == {"one": 0.4, "two": 0.5}
