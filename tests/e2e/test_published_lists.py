@@ -139,7 +139,7 @@ CLIPS = {"available": 5, "same_frames": 1, "span_outside": 1, "Gone": 2, "Privat
 
 
 def test_the_obvious_way(tmp_path: Path, site: Site):
-    """`internvid run configs/rebuild_internvid.yaml source.path=…`, in processes of its own as people run it, then `plan` and `validate`."""
+    """`internvid run configs/rebuild_internvid.yaml source.path=…`, in processes of its own as people run it; `plan` and `validate`."""
     listed = write_list(tmp_path / "InternVid-10M-flt.jsonl", lines())
     root = tmp_path / "set"
     given = overrides(root, listed, site, **{"placement.isolate": True})
