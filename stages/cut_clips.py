@@ -20,12 +20,12 @@ from internvid_pipeline.media.detectors import boundaries
 from internvid_pipeline.media.frames import FrameChoice, choose_frames
 from internvid_pipeline.media.lengths import clips_of_shot
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
+from internvid_pipeline.media.listed_spans import apart, listed_spans
 from internvid_pipeline.media.scan_file import read_scan
 from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.media.video_scan import Shot, VideoScan
 from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, PartDrop, Resources, Stage, WorkerContext
-from internvid_pipeline.web.spans import frame_ranges
 
 _PER_SECOND_S = 20.0  # for a second of Full HD; encoding all of it takes about 2 on one core
 _AacRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000]
@@ -163,7 +163,7 @@ class _Cutting:
             return _drop_all(self._dropped)
         try:
             rows = []
-            for layer in _apart(spans):
+            for layer in apart(spans):
                 written = write_clips(self._path, scan, layer, self._scratch, config.clip_settings, config.limits, planner)
                 rows += [self._record(clip, *clips[clip.span.stem]) for clip in written]
             return Emit(tuple(sorted(rows, key=lambda row: (row.start_frame, row.end_frame))), tuple(self._dropped))
@@ -181,18 +181,13 @@ class _Cutting:
 
     def _listed(self) -> list[tuple[Shot, tuple[int, int]]]:
         """The spans that a published list asks for; several with the same frames are one."""
-        video, times, spans = self._video, self._scan.times, set()
-        found = frame_ranges(times.pts, times.end_pts, times.time_base, video.start_s, video.clip_requests)
-        for request, span in zip(video.clip_requests, found, strict=True):
-            if span is None:
-                end_s = self._end_s(times.num_frames) - video.start_s
-                asked = [video.start_s + time_s for time_s in (request.start_s, end_s if request.end_s is None else request.end_s)]
-                message = f"is asked for from {request.start_s:g} to {request.end_s or end_s:g} s, the video ends at {end_s:g}"
-                self._dropped.append(PartDrop(self._named(*asked), DropReason.SPAN_OUTSIDE, message))
-            else:
-                spans.add(span)
-        self._dropped = list({part.item_id: part for part in self._dropped}.values())
-        shots = [self._scan.shot(*span) for span in sorted(spans)]
+        origin_s, end_s = self._video.start_s, self._end_s(self._scan.num_frames)
+        listed = listed_spans(self._scan.times, self._video.clip_requests, origin_s)
+        for request in listed.outside:
+            until_s = end_s if request.end_s is None else origin_s + request.end_s
+            message = f"is asked for from {request.start_s:g} to {until_s - origin_s:g} s, the video ends at {end_s - origin_s:g}"
+            self._dropped.append(PartDrop(self._named(origin_s + request.start_s, until_s), DropReason.SPAN_OUTSIDE, message))
+        shots = [self._scan.shot(*span) for span in listed.spans]
         return [(shot, (shot.start_frame, shot.end_frame)) for shot in shots if self._is_whole(shot)]
 
     def _is_whole(self, shot: Shot) -> bool:
@@ -303,18 +298,6 @@ class _Cutting:
             frames=tuple(sorted([*self._kept(start, end), *added], key=lambda frame: frame.frame)),
             media=MediaRef.scratch(clip.path),
         )
-
-
-def _apart(spans: Sequence[ClipSpan]) -> list[list[ClipSpan]]:
-    """The spans in as few groups as possible, in each of which none overlaps another: a list's may, shots never do."""
-    layers: list[list[ClipSpan]] = []
-    for span in sorted(spans, key=lambda span: (span.start_frame, span.end_frame)):
-        free = next((layer for layer in layers if layer[-1].end_frame <= span.start_frame), None)
-        if free is None:
-            layers.append([span])
-        else:
-            free.append(span)
-    return layers
 
 
 def _damage(shot: Shot, scan: VideoScan, allowed: int) -> str:

@@ -18,13 +18,14 @@ from internvid_pipeline.media.container import prepare_worker
 from internvid_pipeline.media.detectors import FrameScorer, scorer
 from internvid_pipeline.media.frames import KeptFrame
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
+from internvid_pipeline.media.listed_spans import listed_spans
 from internvid_pipeline.media.scan import FrameKeeping, VideoScan, scan_video
 from internvid_pipeline.media.scan_file import write_scan
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.records import FrameRef, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage, WorkerContext
-from internvid_pipeline.web.spans import edges_s, frame_ranges
+from internvid_pipeline.web.spans import edges_s
 
 _PER_SECOND_S = 10.0  # of Full HD; H.264 takes about 0.2 on one core, slow codecs on busy machines twenty times as much
 
@@ -106,12 +107,8 @@ class ScanVideos(Stage[ScanVideosConfig, VideoRecord, ScanRecord]):
         return [scorer(name, self._network if name == "transnetv2" else None) for name in self.config.detectors]
 
 
-def _listed(video: VideoRecord) -> Callable[[FrameTimes], list[tuple[int, int]]]:
-    def spans(times: FrameTimes) -> list[tuple[int, int]]:
-        ranges = frame_ranges(times.pts, times.end_pts, times.time_base, video.start_s, video.clip_requests)
-        return sorted({span for span in ranges if span is not None})
-
-    return spans
+def _listed(video: VideoRecord) -> Callable[[FrameTimes], Sequence[tuple[int, int]]]:
+    return lambda times: listed_spans(times, video.clip_requests, video.start_s).spans
 
 
 def _record(video: VideoRecord, scan: VideoScan, scan_path: Path) -> ScanRecord:

@@ -19,7 +19,8 @@ class SourceConfig(Section):
         default="",
         description="A folder (searched with its subfolders), a glob, a video file, or a list file of paths: .txt (one a line), .csv, "
         ".jsonl, .parquet (column path, file, video, uri or url; further columns are kept as metadata). A published list of clips "
-        "(InternVid .jsonl, Panda-70M .csv, OpenVid .csv) is recognised by its columns; clips are then cut at its times.",
+        "(InternVid .jsonl or .parquet, Panda-70M .csv, OpenVid .csv; .gz too) is recognised by its columns; clips are then cut at its "
+        "times.",
     )
     list_name: str = Field(default="", description="Name of a published list, kept with its captions and scores; default: its file's name.")
     list_base: str = Field(

@@ -30,13 +30,17 @@ def append_records(index: SourceIndex, records: Iterable[SourceRecord], source: 
     first = list(itertools.islice(fresh, _PEEKED))
     most = part_videos(source, len(first))
     numbers: list[int] = []
+    others: KnownInputs | None = None  # what is known since another planner took an entry
     for parts in _entries(itertools.chain(first, fresh), most):
+        if others is not None:
+            parts = _rest(parts, others, most)
         while parts:
             own = index.append_tables(parts)
             if own is not None:
                 numbers += own
                 break
-            parts = _rest(parts, index.read().known(), most)
+            others = index.read().known()
+            parts = _rest(parts, others, most)
     return numbers
 
 

@@ -58,6 +58,11 @@ def parse_time(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
         return float(value)
     text = str(value)
+    digits = text[:2] + text[3:5] + text[6:8] + text[9:]
+    if len(text) == 12 and text[2] + text[5] + text[8] == "::." and digits.isascii() and digits.isdigit():  # as InternVid writes them all
+        number = int(digits)
+        whole = number // 10_000_000 * 3600 + number // 100_000 % 100 * 60 + number // 1000 % 100
+        return (whole * 1000 + number % 1000) / 1000
     if match := _TIME.fullmatch(text):
         fraction = match[4] or ""
         scale = 10 ** len(fraction)  # one division at the end, so that 113.647 is the number nearest to it

@@ -1,18 +1,15 @@
 """Which inputs are left out because their ids stand in files of the user's (`source.exclude_ids`)."""
 
 import hashlib
-import os
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import DropReason, DropRecord, SourceRecord
-from internvid_pipeline.storage import scratch_base
 from internvid_pipeline.web.id_set import IdSet, build_id_set, read_ids
+from internvid_pipeline.web.list_files import kept, local_list
 
-_KEPT_S = 7 * 86400.0
 _YOUTUBE = re.compile(
     r"https?://(?:[\w-]+\.)*(?:youtu\.be/|youtube\.com/(?:watch\?(?:[^#]*&)?v=|shorts/|embed/|live/))([\w-]{11})(?![\w-])"
 )
@@ -21,7 +18,7 @@ _YOUTUBE = re.compile(
 def open_id_set(files: Sequence[str]) -> IdSet:
     """The ids of these files. The set is made once and kept on this machine, below the system's temporary folder, until a file changes or
     nobody asked for it in a week. Raises UsageError."""
-    paths = [Path(file).expanduser().absolute() for file in files]
+    paths = [local_list(file) if "://" in file else Path(file).expanduser().absolute() for file in files]
     digest = hashlib.sha256()
     for path in paths:
         try:
@@ -29,16 +26,7 @@ def open_id_set(files: Sequence[str]) -> IdSet:
         except OSError as error:
             raise UsageError(f"source.exclude_ids: {path} cannot be read: {error.strerror}") from error
         digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape"))
-    folder = scratch_base() / "excluded"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = folder / f"{digest.hexdigest()[:24]}.ids"
-    for other in folder.iterdir():
-        if other != made and time.time() - other.stat().st_mtime > _KEPT_S:
-            other.unlink(missing_ok=True)
-    if not made.exists():
-        build_id_set(read_ids(paths), made)
-    os.utime(made)
-    return IdSet(made)
+    return IdSet(kept("excluded", digest.hexdigest(), lambda target: build_id_set(read_ids(paths), target), "excluded.ids"))
 
 
 def site_id(extractor: str | None, external_id: str | None, uri: str) -> tuple[str | None, str] | None:

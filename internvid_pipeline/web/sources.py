@@ -1,5 +1,6 @@
 """From `source:` in the config to inputs of the web: ids, addresses, published lists; and to what is asked for more of them."""
 
+import glob
 import json
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,10 +9,12 @@ from pathlib import Path
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import SourceRecord
+from internvid_pipeline.storage import local_path
 from internvid_pipeline.web.id_set import read_ids
+from internvid_pipeline.web.list_files import local_list
 from internvid_pipeline.web.list_inputs import ClipList, ListOptions, source_id
 
-_LIST_SUFFIXES = (".jsonl", ".csv")
+_LIST_ENDINGS = (".jsonl", ".csv", ".parquet", ".jsonl.gz", ".csv.gz")
 
 
 def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
@@ -26,7 +29,11 @@ def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
         parts.append(_of_id(source, text) for text in _entries(source.ids, "ids"))
     if source.urls:
         parts.append(_of_url(text) for text in _entries(source.urls, "urls"))
-    return _each_once(parts) if parts else None
+    if not parts:
+        return None
+    if listed is not None and len(parts) == 1:  # it holds each of its videos once by itself
+        return listed.sources()
+    return _each_once(parts)
 
 
 def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
@@ -44,26 +51,25 @@ def asks_the_web(source: SourceConfig) -> bool:
 
 def clip_list(source: SourceConfig) -> ClipList | None:
     """The published list that `source.path` names, None where it names something else."""
-    path = Path(source.path.removeprefix("file://")).expanduser() if source.path and "://" not in source.path else None
-    if path is None or path.suffix not in _LIST_SUFFIXES or not path.is_file():
+    if not source.path.endswith(_LIST_ENDINGS) or glob.has_magic(source.path):
         return None
-    options = ListOptions(id_url=source.id_url, extractor=source.id_extractor, base=source.list_base, list_name=source.list_name)
-    return ClipList.opened(path, options)
+    local = local_path(source.path) or Path(source.path).expanduser()
+    is_remote = "://" in source.path and not source.path.startswith("file://")
+    if not is_remote and not local.is_file():
+        return None
+    base = source.list_base or (source.path.rsplit("/", 1)[0] if is_remote else str(local.absolute().parent))
+    options = ListOptions(id_url=source.id_url, extractor=source.id_extractor, base=base, list_name=source.list_name)
+    return ClipList.opened(local_list(source.path), options)
 
 
 def _each_once(parts: Sequence[Iterable[SourceRecord]]) -> Iterator[SourceRecord]:
-    if len(parts) == 1:  # a list holds each of its videos once by itself
-        seen: set[bytes] | None = None
-    else:
-        seen = set()
+    seen: set[bytes] = set()
     for part in parts:
         for record in part:
-            if seen is not None:
-                key = bytes.fromhex(record.source_id)
-                if key in seen:
-                    continue
+            key = bytes.fromhex(record.source_id)
+            if key not in seen:
                 seen.add(key)
-            yield record
+                yield record
 
 
 def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
@@ -72,7 +78,7 @@ def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
         yield from given
         return
     _check_file(given, name)
-    path = Path(given).expanduser()
+    path = local_list(given)
     if name == "ids" or path.suffix in (".csv", ".jsonl"):
         yield from read_ids([path])
         return
@@ -80,7 +86,7 @@ def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
 
 
 def _check_file(given: str | Sequence[str], name: str) -> None:
-    if isinstance(given, str) and given and not Path(given).expanduser().is_file():
+    if isinstance(given, str) and given and "://" not in given and not Path(given).expanduser().is_file():
         raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
 
 
@@ -115,7 +121,8 @@ def _queries(given: str | Sequence[str]) -> Iterator[tuple[str, str]]:
         yield from ((words, "") for words in (_entries(given, "queries") if given else ()))
         return
     try:
-        lines = Path(given).expanduser().read_text(encoding="utf-8-sig").split("\n")
+        _check_file(given, "queries")
+        lines = local_list(given).read_text(encoding="utf-8-sig").split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise UsageError(f"source.queries: {given} cannot be read: {error}") from error

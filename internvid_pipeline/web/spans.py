@@ -41,13 +41,6 @@ def _nearest(edges: NDArray[np.int64], place: float) -> int:
     return after if edges[after] - place <= place - edges[after - 1] else after - 1
 
 
-def frame_ranges(
-    pts: NDArray[np.int64], end_pts: int, time_base: Fraction, origin_s: float, requests: Iterable[ClipRequest]
-) -> list[tuple[int, int] | None]:
-    """`frame_range` of each request."""
-    return [frame_range(pts, end_pts, time_base, origin_s, request.start_s, request.end_s) for request in requests]
-
-
 def edges_s(requests: Iterable[ClipRequest], origin_s: float) -> tuple[float, ...]:
     """When spans begin and end, ascending, each time once. origin_s: as above."""
     ends = {origin_s + request.end_s for request in requests if request.end_s is not None}
