@@ -1,6 +1,7 @@
 """Lists as local files of lines: those in a store are fetched, packed ones unpacked, published ones in Parquet written as JSON lines. What
 is made lies below the system's temporary folder until its source changes or nobody asked for it in a week."""
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -50,9 +51,10 @@ def kept(source: str, identity: str, make: Callable[[Path], object], name: str =
     digest = hashlib.sha256(f"{source}\0{identity}".encode(errors="surrogateescape")).hexdigest()[:24]
     folder = scratch_base() / "lists" / digest
     file = folder / (name or source.rsplit("/", 1)[-1])
-    for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        if other != folder and time.time() - other.stat().st_mtime > _KEPT_S:
-            shutil.rmtree(other, ignore_errors=True)
+    with contextlib.suppress(OSError):  # another process may be at it
+        for other in folder.parent.iterdir():
+            if other != folder and time.time() - other.stat().st_mtime > _KEPT_S:
+                shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not file.exists():
         temporary = folder / f".{uuid.uuid4().hex}"
