@@ -13,7 +13,6 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +159,7 @@ class ClipList:
         key, options = listed[0].key, self.options
         requests = [request for one in listed for request in one.requests]
         requests.sort(key=lambda request: (request.start_s, request.end_s or float("inf"), request.caption or ""))
-        ordered = tuple(request for before, request in pairwise([None, *requests]) if request != before)  # a line may stand twice
+        ordered = tuple(request for place, request in enumerate(requests) if not place or request != requests[place - 1])  # once each
         if not listed[0].is_file:
             uri, extractor, external_id = options.id_url.replace("{id}", key), options.extractor, key
             return SourceRecord(source_id=source_id(uri), uri=uri, extractor=extractor, external_id=external_id, clip_requests=ordered)
