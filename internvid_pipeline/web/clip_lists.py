@@ -83,12 +83,14 @@ def _span(start: Any, end: Any) -> tuple[float, float]:
 def _scores(row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[ListedScore, ...]:
     found = []
     for column, scorer in names.items():
-        if (listed := row.get(column)) is None:
+        value = row.get(column)
+        if value is None:
             continue
-        try:
-            value = float(listed)
-        except (TypeError, ValueError):
-            continue
+        if type(value) is not float:
+            try:
+                value = float(value)
+            except (TypeError, ValueError):
+                continue
         if math.isfinite(value):
             found.append(ListedScore(scorer=scorer, value=value))
     return tuple(found)
@@ -97,7 +99,8 @@ def _scores(row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[ListedSco
 def _caption(value: Any) -> str | None:
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.strip()[:_MOST_CAPTION].encode(errors="replace").decode()
+    text = value.strip()[:_MOST_CAPTION]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _internvid(row: Mapping[str, Any], list_name: str) -> tuple[ClipRequest, ...]:
