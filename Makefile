@@ -71,6 +71,9 @@ VIDEOS_WITH_TRUTH ?=
 bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=folder with cuts_reference.json adds your own
 	@$(BIN)/python benchmarks/shot_accuracy.py $(if $(VIDEOS_WITH_TRUTH),--folder "$(VIDEOS_WITH_TRUTH)" --peer)
 
+bench-lists: $(VENV)/.dev ## measure how a list of a million clips becomes partitions (two minutes)
+	@nice -n 5 $(BIN)/python benchmarks/list_partitioning.py
+
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 

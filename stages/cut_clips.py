@@ -2,7 +2,8 @@
 
 InternVid cut at the boundaries of PySceneDetect at 27 (arXiv:2307.06942, section 3.1): `detector: content` here. Ours differs: the default
 detector also finds gradual transitions; and the paper drops still and extremely dynamic clips without saying how: here motion is measured
-and stored, and later stages decide, unless `min_motion` is set.
+and stored, and later stages decide, unless `min_motion` is set. Of videos in a published list the clips are its spans, whatever they
+show; only damage leaves one out.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from typing import Literal
 from pydantic import Field
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.errors import UnreadableMedia
 from internvid_pipeline.media.clip_file import EncoderSettings
 from internvid_pipeline.media.clips import ClipPlanner, ClipSettings, ClipSpan, WrittenClip, write_clips
 from internvid_pipeline.media.container import prepare_worker
@@ -20,7 +20,9 @@ from internvid_pipeline.media.detectors import boundaries
 from internvid_pipeline.media.frames import FrameChoice, choose_frames
 from internvid_pipeline.media.lengths import clips_of_shot
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
+from internvid_pipeline.media.listed_spans import apart, listed_spans
 from internvid_pipeline.media.scan_file import read_scan
+from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.media.video_scan import Shot, VideoScan
 from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, PartDrop, Resources, Stage, WorkerContext
@@ -128,7 +130,7 @@ class CutClips(Stage[CutClipsConfig, VideoRecord, ClipRecord]):
         scan = read_scan(self.worker.root.read_media(scanned.scan))
         path = self.worker.root.local_file(video.media, self.worker.scratch)
         try:
-            _check_unchanged(video, path)
+            check_unchanged(video, path)
             return _Cutting(self.config, video, scanned, scan, path, self.worker.scratch).outcome()
         finally:
             if self.worker.scratch in path.parents:  # a copy of a remote file
@@ -145,16 +147,14 @@ class _Cutting:
 
     def outcome(self) -> Outcome[ClipRecord]:
         config, scan = self._config, self._scan
-        found = boundaries(config.detector, scan.scores, scan.times, threshold=config.threshold, min_scene_frames=config.min_scene_frames)
-        shots = [shot for shot in scan.shots(found) if self._judge(shot)]
-        pieces = [(shot, piece) for shot in shots for piece in self._pieces(shot)]
+        pieces = self._listed() if self._video.clip_requests else self._of_shots()
         planner = ClipPlanner(self._path, scan, config.clip_settings, config.limits) if pieces else None
         clips: dict[str, tuple[Shot, tuple[int, int]]] = {}
         spans: list[ClipSpan] = []
         for shot, piece in pieces:
             assert planner is not None
             got = self._got(planner, piece)
-            if got is not None:
+            if got is not None and self._id(*got) not in clips:  # copied parts of two spans of a list may be the same
                 clip_id = self._id(*got)
                 clips[clip_id] = scan.shot(*got) if got != (shot.start_frame, shot.end_frame) else shot, piece
                 spans.append(ClipSpan(*piece, clip_id, self._to_decode(*got)))
@@ -162,19 +162,45 @@ class _Cutting:
         if not spans:
             return _drop_all(self._dropped)
         try:
-            written = write_clips(self._path, scan, spans, self._scratch, config.clip_settings, config.limits, planner)
-            return Emit(tuple(self._record(clip, *clips[clip.span.stem]) for clip in written), tuple(self._dropped))
+            rows = []
+            for layer in apart(spans):
+                written = write_clips(self._path, scan, layer, self._scratch, config.clip_settings, config.limits, planner)
+                rows += [self._record(clip, *clips[clip.span.stem]) for clip in written]
+            return Emit(tuple(sorted(rows, key=lambda row: (row.start_frame, row.end_frame))), tuple(self._dropped))
         except BaseException:
             for leftover in self._scratch.glob(f"{self._video.video_id}_*"):  # of a video that fails, nothing is stored
                 if leftover.is_file():
                     leftover.unlink(missing_ok=True)
             raise
 
+    def _of_shots(self) -> list[tuple[Shot, tuple[int, int]]]:
+        """What is kept of the shots that the detector found."""
+        config, scan = self._config, self._scan
+        found = boundaries(config.detector, scan.scores, scan.times, threshold=config.threshold, min_scene_frames=config.min_scene_frames)
+        return [(shot, piece) for shot in scan.shots(found) if self._judge(shot) for piece in self._pieces(shot)]
+
+    def _listed(self) -> list[tuple[Shot, tuple[int, int]]]:
+        """The spans that a published list asks for; several with the same frames are one."""
+        origin_s, end_s = self._video.start_s, self._end_s(self._scan.num_frames)
+        listed = listed_spans(self._scan.times, self._video.clip_requests, origin_s)
+        for request in listed.outside:
+            until_s = end_s if request.end_s is None else origin_s + request.end_s
+            message = f"is asked for from {request.start_s:g} to {until_s - origin_s:g} s, the video ends at {end_s - origin_s:g}"
+            self._dropped.append(PartDrop(self._named(origin_s + request.start_s, until_s), DropReason.SPAN_OUTSIDE, message))
+        shots = [self._scan.shot(*span) for span in listed.spans]
+        return [(shot, (shot.start_frame, shot.end_frame)) for shot in shots if self._is_whole(shot)]
+
+    def _is_whole(self, shot: Shot) -> bool:
+        if shot.num_damaged <= self._config.max_damaged_frames:
+            return True
+        message = _damage(shot, self._scan, self._config.max_damaged_frames)
+        return self._drop((shot.start_frame, shot.end_frame), DropReason.DAMAGED, message)
+
     def _judge(self, shot: Shot) -> bool:
         """False where the shot is left out, and why is noted."""
         config, span = self._config, (shot.start_frame, shot.end_frame)
-        if shot.num_damaged > config.max_damaged_frames:
-            return self._drop(span, DropReason.DAMAGED, _damage(shot, self._scan, config.max_damaged_frames))
+        if not self._is_whole(shot):
+            return False
         if shot.luma_max <= config.black_max_luma:
             level, limit = f"{shot.luma_max:.1f}", f"{config.black_max_luma:g}"
             return self._drop(span, DropReason.BLACK, f"its brightest frame has {level} of 255, black is up to {limit} (black_max_luma)")
@@ -228,8 +254,11 @@ class _Cutting:
         return self._scan.times.seconds(self._scan.times.end_of(frame - 1))
 
     def _id(self, start: int, end: int) -> str:
+        return self._named(self._start_s(start), self._end_s(end))
+
+    def _named(self, start_s: float, end_s: float) -> str:
         """Nine digits, so that ids of one video sort by time up to 277 hours."""
-        return f"{self._video.video_id}_{round(self._start_s(start) * 1000):09d}_{round(self._end_s(end) * 1000):09d}"
+        return f"{self._video.video_id}_{round(start_s * 1000):09d}_{round(end_s * 1000):09d}"
 
     def _record(self, clip: WrittenClip, shot: Shot, asked: tuple[int, int]) -> ClipRecord:
         times, (start, end) = self._scan.times, (shot.start_frame, shot.end_frame)
@@ -269,13 +298,6 @@ class _Cutting:
             frames=tuple(sorted([*self._kept(start, end), *added], key=lambda frame: frame.frame)),
             media=MediaRef.scratch(clip.path),
         )
-
-
-def _check_unchanged(video: VideoRecord, path: Path) -> None:
-    """Ids are made of content: clips of another content must not get them. Raises UnreadableMedia; a missing file is met later on."""
-    size_bytes = path.stat().st_size if path.is_file() else None
-    if None not in (size_bytes, video.media.size_bytes) and size_bytes != video.media.size_bytes:
-        raise UnreadableMedia(f"has changed since it was imported: {video.media.size_bytes} bytes then, {size_bytes} now; import it again")
 
 
 def _damage(shot: Shot, scan: VideoScan, allowed: int) -> str:

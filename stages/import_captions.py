@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, VideoRecord
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Resources, Stage
 from internvid_pipeline.web.spans import request_of
 
@@ -27,7 +27,7 @@ class ImportCaptions(Stage[ImportCaptionsConfig, ClipRecord, CaptionRecord]):
     name = "import_captions"
     config_type = ImportCaptionsConfig
     reads = ClipRecord
-    joins = (VideoRecord,)
+    joins = (VideoRecord, ScanRecord)
     writes = CaptionRecord
 
     @property
@@ -39,9 +39,9 @@ class ImportCaptions(Stage[ImportCaptionsConfig, ClipRecord, CaptionRecord]):
         return [self._caption(item) for item in batch]
 
     def _caption(self, item: Item[ClipRecord]) -> Outcome[CaptionRecord]:
-        clip, video = item.record, item.joined[VideoRecord][0]
-        tolerance_s = self.config.tolerance_frames / clip.fps
-        request = request_of(video.clip_requests, clip.start_s - video.start_s, clip.end_s - video.start_s, tolerance_s)
+        clip, video, scan = item.record, item.joined[VideoRecord][0], item.joined[ScanRecord][0]
+        start_s, end_s, video_end_s = (time_s - video.start_s for time_s in (clip.start_s, clip.end_s, scan.end_s))
+        request = request_of(video.clip_requests, start_s, end_s, video_end_s, self.config.tolerance_frames / clip.fps)
         if request is None or request.caption is None:
             return Drop(DropReason.EMPTY_CAPTION, "the list has no caption for these times")
         return Emit(

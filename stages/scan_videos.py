@@ -2,25 +2,30 @@
 frames that models will look at. Cutting comes later and reads the scores: a changed threshold never decodes a video again.
 
 Ours differs: InternVid (arXiv:2307.06942, section 3.1) detects by PySceneDetect's ContentDetector alone; here that is `content`, and the
-default is our own detector, which also finds gradual transitions.
+default is our own detector, which also finds gradual transitions. Videos of a published list are cut at its times: no detector looks at
+them, and frames are kept of its spans only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.errors import UnreadableMedia
 from internvid_pipeline.media.container import prepare_worker
 from internvid_pipeline.media.detectors import FrameScorer, scorer
 from internvid_pipeline.media.frames import KeptFrame
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
+from internvid_pipeline.media.listed_spans import listed_spans
 from internvid_pipeline.media.scan import FrameKeeping, VideoScan, scan_video
 from internvid_pipeline.media.scan_file import write_scan
+from internvid_pipeline.media.times import FrameTimes
+from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.records import FrameRef, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage, WorkerContext
+from internvid_pipeline.web.spans import edges_s
 
 _PER_SECOND_S = 10.0  # of Full HD; H.264 takes about 0.2 on one core, slow codecs on busy machines twenty times as much
 
@@ -85,9 +90,12 @@ class ScanVideos(Stage[ScanVideosConfig, VideoRecord, ScanRecord]):
         scratch, frames = self.worker.scratch, self.config.frames
         path = self.worker.root.local_file(video.media, scratch)
         try:
-            _check_unchanged(video, path)
+            check_unchanged(video, path)
             keeping = FrameKeeping(scratch, video.video_id, frames.per_second, frames.minimum, frames.max_side_px, frames.jpeg_quality)
-            scan = scan_video(path, self._scorers(), self.config.limits, self.config.fast, keeping)
+            if video.clip_requests:  # a list has cut it already
+                keeping = replace(keeping, spans=_listed(video), edges_s=edges_s(video.clip_requests, video.start_s))
+            scorers = [] if video.clip_requests else self._scorers()
+            scan = scan_video(path, scorers, self.config.limits, self.config.fast, keeping)
             scan_path = scratch / f"{video.video_id}.scan.parquet"
             write_scan(scan, scan_path)
             return Emit((_record(video, scan, scan_path),))
@@ -99,11 +107,8 @@ class ScanVideos(Stage[ScanVideosConfig, VideoRecord, ScanRecord]):
         return [scorer(name, self._network if name == "transnetv2" else None) for name in self.config.detectors]
 
 
-def _check_unchanged(video: VideoRecord, path: Path) -> None:
-    """Ids are made of content: what is said of other content must not get them. Raises UnreadableMedia; a missing file is met later on."""
-    size_bytes = path.stat().st_size if path.is_file() else None
-    if None not in (size_bytes, video.media.size_bytes) and size_bytes != video.media.size_bytes:
-        raise UnreadableMedia(f"has changed since it was imported: {video.media.size_bytes} bytes then, {size_bytes} now; import it again")
+def _listed(video: VideoRecord) -> Callable[[FrameTimes], Sequence[tuple[int, int]]]:
+    return lambda times: listed_spans(times, video.clip_requests, video.start_s).spans
 
 
 def _record(video: VideoRecord, scan: VideoScan, scan_path: Path) -> ScanRecord:

@@ -1,5 +1,6 @@
 """The selected clips as WebDataset tars: `<clip_id>.mp4`, `.json` (everything known of the clip), `.txt` (the caption), side by side."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,8 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     """Everything known of a clip, for the shard's `.json`. Schema version SAMPLE_SCHEMA_VERSION; keys are those of the tables.
 
     Every key is there in every sample and has one type, since readers (`datasets`) infer the types from the first few samples and stop
-    at the first that differs: an unknown text is "", an unknown number -1, and a list's own columns stay JSON in `metadata_json`.
+    at the first that differs: an unknown text is "", an unknown number -1, a list's own columns stay JSON in `metadata_json`, and lists
+    of records (chapters, subtitles) are JSON text.
     """
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
     captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]
@@ -143,7 +145,7 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
         "scores": scores,
         "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]),
         "selection": item.record.selection,
-        "video": _typed(video, "media", "source_uri", "video_id"),
+        "video": _typed(video, "media", "source_uri", "video_id", "clip_requests", "info_json"),
     }
 
 
@@ -153,5 +155,7 @@ def _typed(record: Any, *left_out: str) -> dict[str, Any]:
     for column in schema_of(type(record)):
         if column.name not in left_out:
             value = getattr(record, column.name)
+            if pa.types.is_list(column.type) and pa.types.is_struct(column.type.value_type):
+                value = json.dumps([dataclasses.asdict(part) for part in value], ensure_ascii=False, sort_keys=True)
             found[column.name] = ("" if pa.types.is_string(column.type) else -1) if value is None else value
     return found

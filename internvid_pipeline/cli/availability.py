@@ -13,10 +13,10 @@ def availability(root: RootArgument, as_json: JsonOption = False) -> None:
     opened, _, plans, partitions = open_dataset(root)
     found = count(opened, plans, partitions)
     if as_json:
-        print_json({"videos": dict(found.videos), "clips": dict(found.clips)})
+        print_json({"videos": dict(found.videos), "clips": dict(+found.clips)})
         return
     _print("videos", found.videos)
-    _print("clips asked for", found.clips)
+    _print("clips asked for", +found.clips)
 
 
 def _print(title: str, counts: Counter[str]) -> None:

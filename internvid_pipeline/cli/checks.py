@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from internvid_pipeline import __version__
+from internvid_pipeline.config.presets import load_preset, preset_names
 from internvid_pipeline.errors import InternvidError
 from internvid_pipeline.storage import scratch_base
 from internvid_pipeline.units import size_text
@@ -41,7 +42,7 @@ class Check:
 
 def run_checks(folder: str) -> list[Check]:
     """All checks, in the order of the report."""
-    return [*_basics(), *_packages(), *_downloading(), _ffmpeg(), _gpu(), *_disks(folder)]
+    return [*_basics(), *_packages(), *_downloading(), _ffmpeg(), _gpu(), *_weights(), *_disks(folder)]
 
 
 def _basics() -> Iterator[Check]:
@@ -118,6 +119,21 @@ def _gpu() -> Check:
         return Check("gpu", "optional", "none", "real models run on the CPU, slowly; stand-ins need none")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Check("gpu", "ok", ", ".join(names))
+
+
+def _weights() -> Iterator[Check]:
+    """Of the models that the shipped configs name, those whose weights are on this machine."""
+    if _version("huggingface_hub") is None:
+        return
+    from internvid_pipeline.models.weights import weights_folder
+
+    for name in preset_names():
+        preset = load_preset(name)
+        if not preset.is_stand_in:
+            try:
+                yield Check(f"weights of {name}", "ok", str(weights_folder(preset)))
+            except InternvidError as error:
+                yield Check(f"weights of {name}", "optional", "not here", f"a run fetches them once per node; beforehand: {error}")
 
 
 def _disks(folder: str) -> Iterator[Check]:

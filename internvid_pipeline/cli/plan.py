@@ -8,6 +8,7 @@ from internvid_pipeline.cli.options import ConfigArgument, JsonOption, Overrides
 
 if TYPE_CHECKING:
     from internvid_pipeline.config import DatasetConfig
+    from internvid_pipeline.engine import Preview
     from internvid_pipeline.engine.rates import Rates
 
 _ABOUT = "Estimate and simulation"
@@ -56,20 +57,29 @@ def plan(
 
 
 def _preview(config: "DatasetConfig", as_json: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from internvid_pipeline.cli.progress import wide_console
     from internvid_pipeline.engine import preview
 
     found = preview(config)
     if as_json:
         print_json(found.to_dict())
         return
+    if found.collecting is not None:
+        _show(found.collecting, "queries and channels")
+    _show(found, "inputs")
+
+
+def _show(found: "Preview", inputs: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from internvid_pipeline.cli.progress import wide_console
+
     console = wide_console()
     console.print(
-        f"{found.inputs} inputs, {found.new_inputs} of them new; {found.partitions} partitions in {escape(found.root)}", highlight=False
+        f"{found.inputs} {inputs}, {found.new_inputs} of them new; {found.partitions} partitions in {escape(found.root)}", highlight=False
     )
+    if found.collecting is not None and found.collecting.new_inputs:
+        console.print("what the new queries and channels show is not known before they are asked", highlight=False)
     table = Table("stage", "fingerprint", box=None, pad_edge=False, header_style="bold")
     table.add_column("to compute", justify="right")
     table.add_column("done", justify="right")

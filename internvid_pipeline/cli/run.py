@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from internvid_pipeline.cli.availability import availability
 from internvid_pipeline.cli.options import ConfigArgument, OverridesArgument
 
 
@@ -54,12 +55,15 @@ def run(
     loaded = load_config(config, overrides or [])  # a wrong one is said before the engine is even imported
     from internvid_pipeline.cli.progress import Progress, print_result
     from internvid_pipeline.engine import logs, run_dataset
+    from internvid_pipeline.web.sources import asks_the_web
 
     logs.set_up(log_format.value, log_folder, loaded.name)
     signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's polite end is the same as Ctrl-C
     with Progress(quiet) as progress:
         report = run_dataset(loaded, engine.value, until, only, progress.show)
     print_result(report, loaded)
+    if asks_the_web(loaded.source) and report.num_partitions:
+        availability(loaded.root)
     raise typer.Exit(report.exit_status(loaded.max_failed_ratio if max_failed_ratio is None else max_failed_ratio))
 
 

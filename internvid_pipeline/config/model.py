@@ -19,7 +19,8 @@ class SourceConfig(Section):
         default="",
         description="A folder (searched with its subfolders), a glob, a video file, or a list file of paths: .txt (one a line), .csv, "
         ".jsonl, .parquet (column path, file, video, uri or url; further columns are kept as metadata). A published list of clips "
-        "(InternVid .jsonl, Panda-70M .csv, OpenVid .csv) is recognised by its columns; clips are then cut at its times.",
+        "(InternVid .jsonl or .parquet, Panda-70M .csv, OpenVid .csv; .gz too) is recognised by its columns; clips are then cut at its "
+        "times.",
     )
     list_name: str = Field(default="", description="Name of a published list, kept with its captions and scores; default: its file's name.")
     list_base: str = Field(
@@ -40,8 +41,10 @@ class SourceConfig(Section):
     search: str = Field(default="ytsearch", pattern=r"^[A-Za-z0-9:_]+$", description="yt-dlp's prefix of the site to search.")
     channels: str | tuple[str, ...] = Field(default=(), description="Addresses of channels and playlists, or a file of them.")
     collect: Mapping[str, Any] = Field(default_factory=dict, description="Fields of collect_videos, which asks for queries and channels.")
-    exclude_ids: tuple[str, ...] = Field(
-        default=(), description="Files of ids to leave out (.txt, .csv, .jsonl, any of them .gz), such as those of published data sets."
+    exclude_ids: str | tuple[str, ...] = Field(
+        default=(),
+        description="A file of ids to leave out, or several (.txt, .csv, .jsonl, any of them .gz), such as those of published data sets. "
+        "Compared before anything is asked for; of plain addresses only YouTube's show an id.",
     )
     extensions: tuple[str, ...] = Field(
         default=("mp4", "mkv", "webm", "mov", "avi", "flv", "wmv", "ts", "m4v", "mpg", "mpeg", "m2ts", "mts", "3gp", "ogv", "asf", "vob"),

@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from internvid_pipeline.records import SourceRecord, from_table, schema_of, to_table
-from internvid_pipeline.storage import Root, layout, read_arrow, write_arrow, write_table
+from internvid_pipeline.engine.known_inputs import KnownInputs, span_keys
+from internvid_pipeline.records import SourceRecord, schema_of, to_table
+from internvid_pipeline.storage import Root, layout, read_arrow, write_arrow
 
 PARTITIONS_PER_ENTRY = 500
 _THREADS = 8
@@ -30,16 +32,18 @@ class SourceIndex:
         self.partitions: list[int] = []
         self.num_entries = 0
         self._tables: list[pa.Table] = []
+        self._spans: list[NDArray[np.uint64]] = []
         self._covered: set[int] = set()
 
-    def read(self) -> "SourceIndex":
-        """Takes in new entries and tables, and writes the tables that a killed planner owes. Returns itself."""
+    def read(self, writes: bool = True) -> "SourceIndex":
+        """Takes in new entries and tables, and (`writes`) writes the tables that a killed planner owes. Returns itself."""
         existing = layout.sources_in(self.root.list_names(layout.SOURCES))
         for number in sorted(_entries(self.root)):
             if number >= self.num_entries:
                 entry = read_arrow(self.root, layout.append_entry(number))
                 numbers = set(entry["partition"].to_pylist())
-                _write_tables(self.root, entry, sorted(numbers - existing))
+                if writes:
+                    _write_tables(self.root, entry, sorted(numbers - existing))
                 self._take(entry, numbers)
                 self.num_entries = number + 1
         unlisted = sorted(existing - self._covered)  # of roots that were planned before there were entries
@@ -54,6 +58,7 @@ class SourceIndex:
 
     def _take(self, table: pa.Table, numbers: set[int]) -> None:
         self._tables.append(table.select(_COLUMNS))
+        self._spans.append(span_keys(table))
         self._covered |= numbers
 
     @property
@@ -62,6 +67,10 @@ class SourceIndex:
         empty = _schema().empty_table().select(_COLUMNS)
         return pa.concat_tables([empty, *(table.cast(empty.schema) for table in self._tables)])
 
+    def known(self) -> KnownInputs:
+        """The inputs of all partitions that were read."""
+        return KnownInputs(self.table["source_id"], self._spans)
+
     def sizes(self) -> dict[int, int]:
         """Bytes of video in each partition; inputs whose size is not known count nothing."""
         found = self.table.group_by("partition", use_threads=False).aggregate([("size_bytes", "sum")])
@@ -69,6 +78,10 @@ class SourceIndex:
 
     def append(self, parts: Sequence[Sequence[SourceRecord]]) -> list[int] | None:
         """Puts one entry with these partitions, numbered on from what was read, and their tables. None where another planner was first."""
+        return self.append_tables([to_table(part, SourceRecord) for part in parts])
+
+    def append_tables(self, parts: Sequence[pa.Table]) -> list[int] | None:
+        """As `append`, for tables of SourceRecords."""
         start = self.partitions[-1] + 1 if self.partitions else 0
         numbers = list(range(start, start + len(parts)))
         entry = _entry(numbers, parts)
@@ -78,6 +91,9 @@ class SourceIndex:
             if not self.root.put_if_absent(staged, layout.append_entry(self.num_entries)):
                 return None
         _write_tables(self.root, entry, numbers)
+        self._take(entry, set(numbers))
+        self.partitions += numbers
+        self.num_entries += 1
         return numbers
 
 
@@ -90,22 +106,24 @@ def _entries(root: Root) -> set[int]:
     return {int(match[1]) for name in names if (match := _ENTRY.fullmatch(name))}
 
 
-def _entry(numbers: Sequence[int], parts: Sequence[Sequence[SourceRecord]]) -> pa.Table:
-    rows = to_table([record for part in parts for record in part], SourceRecord)
-    column = [number for number, part in zip(numbers, parts, strict=True) for _ in part]
-    return rows.append_column(_schema().field("partition"), pa.array(column, pa.int64()))
+def _entry(numbers: Sequence[int], parts: Sequence[pa.Table]) -> pa.Table:
+    column = np.repeat(np.array(numbers, dtype=np.int64), [part.num_rows for part in parts])
+    return pa.concat_tables(parts).append_column(_schema().field("partition"), pa.array(column))
 
 
 def _write_tables(root: Root, entry: pa.Table, numbers: Sequence[int]) -> None:
     """Writes the partitions' own tables. Their bytes follow from the entry: whoever else does it writes the same."""
     if not numbers:
         return
+    schema = schema_of(SourceRecord)
+    rows_of = entry["partition"].to_numpy()  # ascending
 
     def write(number: int) -> None:
-        records = from_table(entry.filter(pc.equal(entry["partition"], number)), SourceRecord)
+        start, end = np.searchsorted(rows_of, (number, number + 1)).tolist()
+        rows = entry.select(schema.names).slice(start, end - start).combine_chunks()
         with root.staging() as folder:
             staged = folder / "sources.parquet"
-            write_table(records, SourceRecord, staged)
+            write_arrow(pa.Table.from_arrays(rows.columns, schema=schema), staged)
             root.put_if_absent(staged, layout.sources_table(number))
 
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -23,10 +23,11 @@ _COLUMNS = ("partition", "source_id", "uri", "attempt")
 def next_attempt(source: SourceRecord) -> SourceRecord:
     """The row of the attempt after this one."""
     attempt = source.attempt + 1
-    return replace(source, attempt=attempt, source_id=_next_id(source.source_id, attempt))
+    return replace(source, attempt=attempt, source_id=next_id(source.source_id, attempt))
 
 
-def _next_id(source_id: str, attempt: int) -> str:
+def next_id(source_id: str, attempt: int) -> str:
+    """What the input's `attempt` is called, `source_id` being the attempt before it."""
     return hashlib.sha256(f"{source_id} attempt {attempt}".encode()).hexdigest()[:20]
 
 
@@ -46,7 +47,7 @@ def superseded_sources(root: Root) -> dict[int, set[str]]:
     found: dict[int, set[str]] = {}
     for table in tables:
         for row in table.filter(pc.is_in(table["uri"], value_set=uris)).to_pylist():
-            if _next_id(row["source_id"], row["attempt"] + 1) in later_ids:
+            if next_id(row["source_id"], row["attempt"] + 1) in later_ids:
                 found.setdefault(row["partition"], set()).add(row["uri"])
     return found
 

@@ -19,7 +19,6 @@ from internvid_pipeline.errors import UsageError
 from internvid_pipeline.storage import local_path
 
 _PATH_COLUMNS = ("path", "file", "video", "uri", "url", "source_uri")
-_NOT_READ_YET = ("queries", "channels", "ids", "urls", "exclude_ids")
 _LISTS = (".txt", ".csv", ".jsonl", ".parquet")
 
 
@@ -33,13 +32,14 @@ class Input:
 
 
 def list_inputs(source: SourceConfig, exclude: Path | None = None) -> list[Input]:
-    """All inputs in a fixed order, each uri once. `exclude` (the data set's own root) is not searched. Raises UsageError."""
-    unread = [name for name in _NOT_READ_YET if getattr(source, name)]
-    if unread:
-        raise UsageError(f"source.{unread[0]} is not read by runs yet; give the videos' addresses as a list: source.path=urls.txt")
+    """The inputs of `source.path` in a fixed order, each uri once. `exclude` (the data set's own root) is not searched.
+    Raises UsageError."""
     path = source.path
     if not path:
-        raise UsageError("source.path is empty; give a folder, a glob, a video or a list file: source.path=videos/")
+        raise UsageError(
+            "source.path is empty; give a folder, a glob, a video or a list file (source.path=videos/), or source.ids, urls, queries or "
+            "channels"
+        )
     is_remote = "://" in path and not path.startswith("file://")
     found = _remote(path, source) if is_remote else _local(path, source, exclude)
     unique: dict[str, Input] = {}

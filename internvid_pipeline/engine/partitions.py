@@ -52,7 +52,6 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
             if own is None:
                 break
             numbers += own
-            index.read()
         else:
             return numbers
     raise StorageError(f"cannot append partitions in {root.uri}: another run keeps taking the numbers; start again when it has planned")
@@ -67,8 +66,18 @@ def _unknown(inputs: Sequence[Input], known: pa.Table) -> list[Input]:
     return [entry for entry, is_known in zip(inputs, mask.to_pylist(), strict=True) if not is_known]
 
 
+def num_unknown(inputs: Sequence[Input], known: pa.Table) -> int:
+    """How many of the inputs no partition holds."""
+    return len(_unknown(inputs, known))
+
+
+def part_videos(source: SourceConfig, num_inputs: int) -> int:
+    """Most videos in a partition, for so many new inputs."""
+    return source.partition_videos or max(1, min(_MOST_VIDEOS, -(-num_inputs // _AIMED_PARTITIONS)))
+
+
 def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:
-    most_videos = source.partition_videos or max(1, min(_MOST_VIDEOS, -(-len(records) // _AIMED_PARTITIONS)))
+    most_videos = part_videos(source, len(records))
     most_bytes = source.partition_mb * 10**6
     part: list[SourceRecord] = []
     size = 0

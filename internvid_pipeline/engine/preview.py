@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from internvid_pipeline.config import DatasetConfig, changed_fields
-from internvid_pipeline.engine.inputs import list_inputs
-from internvid_pipeline.engine.partitions import partition_numbers, read_sources, source_id
+from internvid_pipeline.engine.appends import SourceIndex
+from internvid_pipeline.engine.intake import Intake
 from internvid_pipeline.engine.plan import StagePlan, build_plan
 from internvid_pipeline.engine.run import open_root, partitions_to_do
 from internvid_pipeline.errors import StorageError
@@ -39,13 +39,15 @@ class StagePreview:
 @dataclass(frozen=True, slots=True)
 class Preview:
     """A plan: inputs of the source that are new, and each stage. New inputs become partitions when the plan is run; their number is
-    not known before, so stages count partitions that exist."""
+    not known before, so stages count partitions that exist. collecting: the same of the queries and channels, where there are any; the
+    videos that they show are inputs once they have been asked."""
 
     root: str
     inputs: int
     new_inputs: int
     partitions: int
     stages: tuple[StagePreview, ...]
+    collecting: "Preview | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -55,10 +57,12 @@ class Preview:
 def preview(config: DatasetConfig) -> Preview:
     """What `run_dataset` would do now. Reads only. Raises UsageError, StorageError."""
     root = open_root(config)
-    inputs = list_inputs(config.source, exclude=root.folder)
-    partitions = partition_numbers(root)
-    known = {record.source_id for record in read_sources(root, partitions)}
-    new_inputs = sum(source_id(entry) not in known for entry in inputs)
+    build_plan(config, 0)  # a wrong config is found before anything is read
+    intake = Intake(config, root)
+    asked = None if intake.collecting is None else preview(intake.collecting)
+    index = SourceIndex(root).read(writes=False)
+    partitions = index.partitions
+    inputs, new_inputs = intake.count(index)
     plans = build_plan(config, len(partitions))
     stale: set[str] = set()
     refreshed: set[str] = set()
@@ -67,7 +71,7 @@ def preview(config: DatasetConfig) -> Preview:
         stages.append(_preview_stage(root, plan, partitions, new_inputs, stale, refreshed))
         if stages[-1].to_compute and not stages[-1].done:
             stale.add(plan.name)
-    return Preview(root.uri, len(inputs), new_inputs, len(partitions), tuple(stages))
+    return Preview(root.uri, inputs, new_inputs, len(partitions), tuple(stages), asked)
 
 
 def _preview_stage(

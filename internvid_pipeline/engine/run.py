@@ -10,9 +10,8 @@ from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
 from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, deferred_error
-from internvid_pipeline.engine.inputs import list_inputs
+from internvid_pipeline.engine.intake import Intake
 from internvid_pipeline.engine.ownership import own_runs
-from internvid_pipeline.engine.partitions import append_partitions
 from internvid_pipeline.engine.parts import is_due, is_whole, utc_now
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
 from internvid_pipeline.engine.progress import Observer, watched
@@ -46,6 +45,11 @@ class RunReport:
         """Inputs that are to be tried again."""
         return sum(status.deferred for status in self.statuses)
 
+    @property
+    def is_complete(self) -> bool:
+        """Every stage has done all its partitions."""
+        return all(status.partitions_done == status.partitions for status in self.statuses)
+
     def exit_status(self, max_failed_ratio: float) -> int:
         """3 where partitions could not be run or inputs are deferred, 1 where a stage failed on too large a share of its inputs, else 0."""
         if self.errors or self.deferred:
@@ -73,11 +77,16 @@ def run_dataset(
     root = open_root(config)
     build_stages(config)  # a wrong config is found before anything is written
     select_stages(build_plan(config, 0), until, only)
-    inputs = list_inputs(config.source, exclude=root.folder) if takes_inputs else []
+    intake = Intake(config, root) if takes_inputs else None
+    collecting = intake.collecting if intake else None
+    collected = None if collecting is None else run_dataset(collecting, engine, observer=observer)
+    if collected is not None and not collected.is_complete:
+        _log.warning("not all queries and channels could be asked: what they show is taken when they have been; run again")
+        return collected
     root.check_writable()
     root.clean_staging()
     index = SourceIndex(root)
-    fresh = append_partitions(root, inputs, config.source, index)
+    fresh = intake.append(index) if intake else []
     partitions = index.read().partitions
     plans = build_plan(config, len(partitions))
     chosen = select_stages(plans, until, only)
@@ -85,7 +94,8 @@ def run_dataset(
     reader = StatusReader(root, chosen, partitions, writes_summaries=True)
     with watched(reader, observer):
         errors = _run_plan(root, config, chosen, index, engine)
-    return RunReport(reader.read(), len(partitions), len(fresh), errors)
+    statuses = [*(collected.statuses if collected is not None else ()), *reader.read()]
+    return RunReport(statuses, len(partitions), len(fresh), errors)
 
 
 def _write_description(root: Root, config: DatasetConfig, plans: Sequence[StagePlan]) -> None:

@@ -14,7 +14,7 @@ from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
+from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScanRecord, ScoreRecord, VideoRecord, schema_of
 from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_arrow, read_manifest, read_table
 from internvid_pipeline.storage.inventory import list_state
 
@@ -128,6 +128,11 @@ def _check_table(root: Root, manifest: Manifest, record_type: type, report: Vali
     return rows
 
 
+def _is_of_list(row: Any) -> bool:
+    """A list that has grown asks for a video again, in a later partition, for its further clips."""
+    return (isinstance(row, VideoRecord) and bool(row.clip_requests)) or (isinstance(row, ScanRecord) and not row.detectors)
+
+
 def _check_parts(root: Root, plan: StagePlan, partition: int, record_type: type, read_media: bool) -> Iterator[Problem]:
     """Parts of a partition that is not done: their files are whole, their tables hold the rows that they tell of each input."""
     try:
@@ -148,7 +153,7 @@ def _check_rows(
     """superseded: names of inputs that were taken again; what became of them before they failed stands in the later partition too."""
     for row in rows:
         where = f"{manifest.stage} partition {manifest.partition}, {row.item_id}"
-        if row.item_id in seen:
+        if row.item_id in seen and not _is_of_list(row):
             yield Problem(where, f"stands in partition {seen[row.item_id]} too")
         if row.item_id not in superseded:
             seen[row.item_id] = manifest.partition

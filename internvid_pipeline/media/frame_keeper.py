@@ -1,10 +1,9 @@
 """Frames for models, picked while the video is decoded: more than are needed, for where its shots lie is only known afterwards."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -30,7 +29,9 @@ _MOST_WHOLE_BYTES = 48_000_000
 class FrameKeeping:
     """Which frames are kept, and how. Files are `<folder>/<stem>.f<number>.jpg`, the frame's number with seven digits.
 
-    per_second, minimum: see `frames.choose_frames`. max_side_px, jpeg_quality: see `frames.FrameSaver`.
+    per_second, minimum: see `frames.choose_frames`. max_side_px, jpeg_quality: see `frames.FrameSaver`. spans: of these frames [start, end)
+    each has its own, once the times are known; None: each shot. edges_s: about where they begin and end, on the container's clock,
+    ascending.
     """
 
     folder: Path
@@ -39,6 +40,8 @@ class FrameKeeping:
     minimum: int = 8
     max_side_px: int = 384
     jpeg_quality: int = 90
+    spans: Callable[[FrameTimes], Sequence[tuple[int, int]]] | None = None
+    edges_s: tuple[float, ...] = ()
 
     def path(self, frame: int) -> Path:
         """The file of a frame."""
@@ -69,12 +72,16 @@ class FrameKeeper:
         self._now_s = -_FALLBACK_STEP_S
         self._luma = np.zeros((1, 1), np.uint8)  # of the frame before
         self._recent_changes: deque[float] = deque([0.0], maxlen=_RECENT)
+        self._edges_s = list(reversed(keeping.edges_s))
 
     def add(self, number: int, frame: av.VideoFrame, picture: SmallPicture, change: float) -> None:
         """picture: the frame made small. change: its mean luma difference to the frame before."""
         pts = frame.pts
         now_s = self._now_s = self._now_s + _FALLBACK_STEP_S if pts is None else pts * self._time_base
         begins = number == 0 or self._stands_out(picture, change)
+        while self._edges_s and now_s > self._edges_s[-1] - _FALLBACK_STEP_S / 2:
+            self._edges_s.pop()
+            begins = True
         self._recent_changes.append(change)
         self._luma = picture.luma
         if begins:
@@ -92,15 +99,14 @@ class FrameKeeper:
         elif len(self._pending) > self._most_pending:
             self._write(self._pending)
 
-    def finish(self, times: FrameTimes, starts: Sequence[int]) -> list[KeptFrame]:
-        """Of each shot the frames of `choose_frames`, or the candidates nearest to them; files of the other candidates are deleted.
+    def finish(self, times: FrameTimes, spans: Sequence[tuple[int, int]]) -> list[KeptFrame]:
+        """Of each span (a shot) the frames of `choose_frames`, or the candidates nearest to them; files of the others are deleted.
 
-        starts: first frames of all shots, ascending, the first one 0. A shot may still have fewer than `minimum` where `add` took its
-        beginning for none: see `missing_frames`."""
+        A span may still have fewer than `minimum` where `add` took its beginning for none: see `missing_frames`."""
         self._close(self._now_s + _FALLBACK_STEP_S)
         candidates = np.array(sorted(self._written), dtype=np.int64)
         chosen: set[int] = set()
-        for start, end in pairwise((*starts, times.num_frames)):
+        for start, end in spans:
             inside = candidates[np.searchsorted(candidates, start) : np.searchsorted(candidates, end)]
             chosen |= _nearest(inside, times, start, end, self._keeping)
         for number in self._written.keys() - chosen:
@@ -170,11 +176,11 @@ class FrameKeeper:
         self._whole.clear()
 
 
-def missing_frames(times: FrameTimes, starts: Sequence[int], kept: Sequence[KeptFrame], keeping: FrameKeeping) -> list[int]:
-    """Frames to be added, ascending, so that every shot has `minimum` of them or all that it has."""
+def missing_frames(times: FrameTimes, spans: Sequence[tuple[int, int]], kept: Sequence[KeptFrame], keeping: FrameKeeping) -> list[int]:
+    """Frames to be added, ascending, so that every span has `minimum` of them or all that it has."""
     there = np.array([frame.frame for frame in kept], dtype=np.int64)
     missing: set[int] = set()
-    for start, end in pairwise((*starts, times.num_frames)):
+    for start, end in spans:
         inside = there[np.searchsorted(there, start) : np.searchsorted(there, end)]
         lacking = min(keeping.minimum, end - start) - len(inside)
         if lacking > 0:

@@ -4,6 +4,7 @@ models will look at."""
 import copy
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -40,7 +41,8 @@ def scan_video(
 ) -> VideoScan:
     """Decodes the file once, in memory that grows by some 40 bytes a frame.
 
-    scorers: fresh ones; the first one's boundaries place the frames that are kept. frames: which frames to keep, None for none. Raises
+    scorers: fresh ones; the first one's boundaries place the frames that are kept, unless `frames.spans` does. frames: which frames to
+    keep, None for none. Raises
     UnreadableMedia, MediaLimitError, DamagedMedia; OSError for a full disk. Files of kept frames are gone where it raises.
     """
     limits = limits or MediaLimits()
@@ -168,9 +170,12 @@ class _Scan:
     def _kept(self, times: FrameTimes, found: Sequence[Boundary]) -> tuple[KeptFrame, ...]:
         if self._keeper is None or self._keeping is None:
             return ()
-        starts = [0, *(boundary.frame for boundary in found)]
-        kept = self._keeper.finish(times, starts)
-        missing = missing_frames(times, starts, kept, self._keeping)
+        if self._keeping.spans is not None:
+            spans = self._keeping.spans(times)
+        else:
+            spans = list(pairwise((0, *(boundary.frame for boundary in found), times.num_frames)))
+        kept = self._keeper.finish(times, spans)
+        missing = missing_frames(times, spans, kept, self._keeping)
         for number, frame in frames_at(self._path, times, missing, self._limits):
             kept.append(self._keeper.keep(number, frame, times))
         return tuple(sorted(kept, key=lambda frame: frame.frame))

@@ -53,6 +53,13 @@ def video_record(source: SourceRecord, media: MediaInfo, video: VideoInfo, path:
     )
 
 
+def check_unchanged(video: VideoRecord, path: Path) -> None:
+    """Ids are made of content: what is said of other content must not get them. Raises UnreadableMedia; a missing file is met later on."""
+    size_bytes = path.stat().st_size if path.is_file() else None
+    if None not in (size_bytes, video.media.size_bytes) and size_bytes != video.media.size_bytes:
+        raise UnreadableMedia(f"has changed since it was imported: {video.media.size_bytes} bytes then, {size_bytes} now; import it again")
+
+
 def file_hash(path: Path) -> tuple[str, int]:
     """SHA-256, hexadecimal, and the number of bytes. Raises UnreadableMedia; OSError where the machine is at fault."""
     try:

@@ -11,7 +11,8 @@ class ScanRecord:
     """What one decode of a video told.
 
     scan: a Parquet file with one row per frame (time, brightness, change, damage, scores of the detectors; `media.scan_file`).
-    detectors: whose scores are in it; the first one placed the frames. fast: frames that no other refers to were not decoded.
+    detectors: whose scores are in it; the first one placed the frames; none for a video of which a list wants
+    spans: frames lie in these. fast: frames that no other refers to were not decoded.
     num_frames: as decoded. start_s, end_s: when the first frame begins and the last one stops being shown, on the container's clock.
     time_base_num, time_base_den: of its time stamps. interlaced: some frame is. num_damaged: damaged frames. broken_off: why the file is
     known to end too early. luma_mean: mean brightness, 0 to 255. motion: mean absolute luma difference of neighbouring frames, 0 to 255.

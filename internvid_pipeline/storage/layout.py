@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 SOURCES = "sources"
 APPENDS = "sources/appends"
+EXCLUDED = "sources/excluded.parquet"  # inputs that source.exclude_ids left out in the last run: a view
+COLLECTED = "collect"  # the data set of what queries and channels show
 DATASET_FILE = "dataset.yaml"
 SHARDS = "shards"
 GENERATIONS = "generations"  # who owns what: never data, and nothing is lost without it while nobody runs

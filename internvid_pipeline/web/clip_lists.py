@@ -58,6 +58,11 @@ def parse_time(value: Any) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
         return float(value)
     text = str(value)
+    digits = text[:2] + text[3:5] + text[6:8] + text[9:]
+    if len(text) == 12 and text[2] + text[5] + text[8] == "::." and digits.isascii() and digits.isdigit():  # as InternVid writes them all
+        number = int(digits)
+        whole = number // 10_000_000 * 3600 + number // 100_000 % 100 * 60 + number // 1000 % 100
+        return (whole * 1000 + number % 1000) / 1000
     if match := _TIME.fullmatch(text):
         fraction = match[4] or ""
         scale = 10 ** len(fraction)  # one division at the end, so that 113.647 is the number nearest to it
@@ -78,12 +83,14 @@ def _span(start: Any, end: Any) -> tuple[float, float]:
 def _scores(row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[ListedScore, ...]:
     found = []
     for column, scorer in names.items():
-        if (listed := row.get(column)) is None:
+        value = row.get(column)
+        if value is None:
             continue
-        try:
-            value = float(listed)
-        except (TypeError, ValueError):
-            continue
+        if type(value) is not float:
+            try:
+                value = float(value)
+            except (TypeError, ValueError):
+                continue
         if math.isfinite(value):
             found.append(ListedScore(scorer=scorer, value=value))
     return tuple(found)
@@ -92,7 +99,8 @@ def _scores(row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[ListedSco
 def _caption(value: Any) -> str | None:
     if not isinstance(value, str) or not value.strip():
         return None
-    return value.strip()[:_MOST_CAPTION].encode(errors="replace").decode()
+    text = value.strip()[:_MOST_CAPTION]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _internvid(row: Mapping[str, Any], list_name: str) -> tuple[ClipRequest, ...]:

@@ -63,25 +63,26 @@ class IdSet:
 
 def _look_up(data: Any, buckets: int, width: int) -> Callable[[str], bool]:
     """The look-up as a function of its own: local names are found faster than attributes, and this runs ten million times."""
-    mask, ids, crc = buckets - 1, _HEADER.size + 4 * (buckets + 1), zlib.crc32
-    starts = memoryview(data)[_HEADER.size : ids].cast("I")
+    mask, starts, crc = buckets - 1, _HEADER.size, zlib.crc32
+    ids = starts + 4 * (buckets + 1)
+    bounds, find = struct.Struct("<II").unpack_from, data.find
 
     def found(text: str) -> bool:
         try:
             key = text.encode()
         except UnicodeEncodeError:
             key = packed(text)
-        if len(key) != width or b"\0" in key:
+        if len(key) != width or 0 in key:
             key = packed(text)
             if not key or len(key) > width:
                 return False
-        number = crc(key) & mask
-        bucket = data[ids + starts[number] * width : ids + starts[number + 1] * width]
+        first, end = bounds(data, starts + 4 * (crc(key) & mask))
         if len(key) != width:
             key = key.ljust(width, b"\0")
-        at = bucket.find(key)
-        while at > 0 and at % width:  # the end of one id and the beginning of the next
-            at = bucket.find(key, at + 1)
+        end = ids + end * width
+        at = find(key, ids + first * width, end)
+        while at >= 0 and (at - ids) % width:  # the end of one id and the beginning of the next
+            at = find(key, at + 1, end)
         return bool(at >= 0)
 
     return found

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import mmap
+import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import SourceRecord
 from internvid_pipeline.web.clip_lists import Listed, ListFormat, format_of
 
+_MOST_KEY = 15
 _MOST_LINE = 50_000_000
 Bytes = mmap.mmap | bytes
 
@@ -41,10 +43,11 @@ class ClipList:
     """A published list in a local file: .jsonl or .csv. Raises UsageError where it cannot be read or is none."""
 
     def __init__(self, path: Path, options: ListOptions) -> None:
-        self.path, self.options = path, options
+        self.path, self.options, self._is_csv = path, options, path.suffix == ".csv"
         self.list_name = options.list_name or path.name.split(".")[0]
         self._header: list[str] = []
         self.format = self._recognise()
+        self._plain_key = re.compile(rb'\s*\{\s*"%s"\s*:\s*"([^"\\\s]+)"' % self.format.key_column.encode()).match
 
     @classmethod
     def opened(cls, path: Path, options: ListOptions) -> "ClipList | None":
@@ -61,7 +64,7 @@ class ClipList:
         except OSError as error:
             raise UsageError(f"list {self.path} cannot be read: {error.strerror}") from error
         try:
-            if self.path.suffix == ".csv":
+            if self._is_csv:
                 self._header = next(csv.reader([first.decode()]), [])
                 columns = self._header
             else:
@@ -98,16 +101,16 @@ class ClipList:
             start, text = line
             places.append(start)
             key = self._key(text, len(places))
-            # Fifteen bytes of hash: the chance that two of ten million videos share one is below 1e-22.
-            digest = hashlib.blake2b(key.encode(errors="replace"), digest_size=15).digest()
-            groups.append(known.setdefault(digest, len(known)))
+            if len(key) > _MOST_KEY:  # a hash of these many bytes: the chance that two of ten million videos share one is below 1e-22
+                key = b"\xff" + hashlib.blake2b(key, digest_size=_MOST_KEY).digest()
+            groups.append(known.setdefault(key, len(known)))
         places.append(position)
         return np.frombuffer(places, dtype=np.int64), np.frombuffer(groups, dtype=np.int64)
 
     def _lines(self, data: Bytes, start: int) -> Iterator[tuple[int, bytes] | int]:
         """Lines with their places; last of all, where the last one ends. A csv's first line is its header, and a quoted cell may hold line
         breaks. Empty lines belong to the line before."""
-        is_csv, size = self.path.suffix == ".csv", len(data)
+        is_csv, size = self._is_csv, len(data)
         is_header = is_csv
         while start < size:
             end = data.find(b"\n", start)
@@ -125,21 +128,15 @@ class ClipList:
             start = end
         yield size
 
-    def _key(self, text: bytes, number: int) -> str:
+    def _key(self, text: bytes, number: int) -> bytes:
         """The video of a line, without reading the rest of it where that is plain."""
-        if self.path.suffix != ".csv":
-            name = b'"%s"' % self.format.key_column.encode()
-            at = text.find(name)
-            if at >= 0:
-                begin = text.find(b'"', at + len(name)) + 1
-                end = text.find(b'"', begin)
-                if begin > 0 and end > begin and b"\\" not in text[begin:end] and text[at + len(name) : begin].strip(b' :"') == b"":
-                    return text[begin:end].decode(errors="replace").strip()
-        return str(self._row(text, number).get(self.format.key_column) or "").strip()
+        if not self._is_csv and (match := self._plain_key(text)):
+            return match[1]
+        return str(self._row(text, number).get(self.format.key_column) or "").strip().encode(errors="replace")
 
     def _row(self, text: bytes, number: int) -> Mapping[str, Any]:
         try:
-            if self.path.suffix == ".csv":
+            if self._is_csv:
                 cells = next(csv.reader(io.StringIO(text.decode(), newline="")), [])
                 if len(cells) != len(self._header):
                     raise ValueError(f"has {len(cells)} cells, the header {len(self._header)}")
@@ -161,9 +158,8 @@ class ClipList:
     def _source(self, listed: list[Listed]) -> SourceRecord:
         key, options = listed[0].key, self.options
         requests = [request for one in listed for request in one.requests]
-        if len(requests) > 1:  # a line that stands twice counts once
-            requests = sorted(dict.fromkeys(requests), key=lambda request: (request.start_s, request.end_s or float("inf")))
-        ordered = tuple(requests)
+        requests.sort(key=lambda request: (request.start_s, request.end_s or float("inf"), request.caption or ""))
+        ordered = tuple(request for place, request in enumerate(requests) if not place or request != requests[place - 1])  # once each
         if not listed[0].is_file:
             uri, extractor, external_id = options.id_url.replace("{id}", key), options.extractor, key
             return SourceRecord(source_id=source_id(uri), uri=uri, extractor=extractor, external_id=external_id, clip_requests=ordered)

@@ -1,5 +1,6 @@
 """From `source:` in the config to inputs of the web: ids, addresses, published lists; and to what is asked for more of them."""
 
+import glob
 import json
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,24 +8,32 @@ from pathlib import Path
 
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import DropReason, DropRecord, SourceRecord
-from internvid_pipeline.web.id_set import IdSet, read_ids
+from internvid_pipeline.records import SourceRecord
+from internvid_pipeline.storage import local_path
+from internvid_pipeline.web.id_set import read_ids
+from internvid_pipeline.web.list_files import local_list
 from internvid_pipeline.web.list_inputs import ClipList, ListOptions, source_id
 
-_LIST_SUFFIXES = (".jsonl", ".csv")
+_LIST_ENDINGS = (".jsonl", ".csv", ".parquet", ".jsonl.gz", ".csv.gz")
 
 
 def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
     """Inputs of a published list, of ids and of addresses, in this order; None where the config names none of them. Each address once.
     Raises UsageError."""
     parts: list[Iterable[SourceRecord]] = []
-    if (listed := _clip_list(source)) is not None:
+    for name in ("ids", "urls"):
+        _check_file(getattr(source, name), name)
+    if (listed := clip_list(source)) is not None:
         parts.append(listed.sources())
     if source.ids:
         parts.append(_of_id(source, text) for text in _entries(source.ids, "ids"))
     if source.urls:
         parts.append(_of_url(text) for text in _entries(source.urls, "urls"))
-    return _each_once(parts) if parts else None
+    if not parts:
+        return None
+    if listed is not None and len(parts) == 1:  # it holds each of its videos once by itself
+        return listed.sources()
+    return _each_once(parts)
 
 
 def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
@@ -35,37 +44,32 @@ def collection_inputs(source: SourceConfig) -> list[SourceRecord]:
     return list({record.uri: record for record in found}.values())
 
 
-def excluded(records: Iterable[SourceRecord], ids: IdSet) -> Iterator[SourceRecord | DropRecord]:
-    """The same records, those whose id stands in `ids` as drops."""
-    for record in records:
-        if record.external_id is not None and ids.holds(record.extractor, record.external_id):
-            message = f"{record.external_id} stands in a file of source.exclude_ids"
-            yield DropRecord(stage="collect_videos", item_id=record.uri, part_of=None, reason=DropReason.EXCLUDED, message=message)
-        else:
-            yield record
+def asks_the_web(source: SourceConfig) -> bool:
+    """Whether inputs are named otherwise than as files: by a published list, ids, addresses, queries, channels."""
+    return bool(source.ids or source.urls or source.queries or source.channels or clip_list(source))
 
 
-def _clip_list(source: SourceConfig) -> ClipList | None:
-    path = Path(source.path.removeprefix("file://")).expanduser() if source.path and "://" not in source.path else None
-    if path is None or path.suffix not in _LIST_SUFFIXES or not path.is_file():
+def clip_list(source: SourceConfig) -> ClipList | None:
+    """The published list that `source.path` names, None where it names something else."""
+    if not source.path.endswith(_LIST_ENDINGS) or glob.has_magic(source.path):
         return None
-    options = ListOptions(id_url=source.id_url, extractor=source.id_extractor, base=source.list_base, list_name=source.list_name)
-    return ClipList.opened(path, options)
+    local = local_path(source.path) or Path(source.path).expanduser()
+    is_remote = "://" in source.path and not source.path.startswith("file://")
+    if not is_remote and not local.is_file():
+        return None
+    base = source.list_base or (source.path.rsplit("/", 1)[0] if is_remote else str(local.absolute().parent))
+    options = ListOptions(id_url=source.id_url, extractor=source.id_extractor, base=base, list_name=source.list_name)
+    return ClipList.opened(local_list(source.path), options)
 
 
 def _each_once(parts: Sequence[Iterable[SourceRecord]]) -> Iterator[SourceRecord]:
-    if len(parts) == 1:  # a list holds each of its videos once by itself
-        seen: set[bytes] | None = None
-    else:
-        seen = set()
+    seen: set[bytes] = set()
     for part in parts:
         for record in part:
-            if seen is not None:
-                key = bytes.fromhex(record.source_id)
-                if key in seen:
-                    continue
+            key = bytes.fromhex(record.source_id)
+            if key not in seen:
                 seen.add(key)
-            yield record
+                yield record
 
 
 def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
@@ -73,13 +77,17 @@ def _entries(given: str | Sequence[str], name: str) -> Iterator[str]:
     if not isinstance(given, str):
         yield from given
         return
-    path = Path(given).expanduser()
-    if not path.is_file():
-        raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
+    _check_file(given, name)
+    path = local_list(given)
     if name == "ids" or path.suffix in (".csv", ".jsonl"):
         yield from read_ids([path])
         return
     yield from (line.strip() for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n") if _says(line))
+
+
+def _check_file(given: str | Sequence[str], name: str) -> None:
+    if isinstance(given, str) and given and "://" not in given and not Path(given).expanduser().is_file():
+        raise UsageError(f"source.{name}: there is no file {given!r}; give a file, or a list in brackets")
 
 
 def _says(line: str) -> bool:
@@ -113,7 +121,8 @@ def _queries(given: str | Sequence[str]) -> Iterator[tuple[str, str]]:
         yield from ((words, "") for words in (_entries(given, "queries") if given else ()))
         return
     try:
-        lines = Path(given).expanduser().read_text(encoding="utf-8-sig").split("\n")
+        _check_file(given, "queries")
+        lines = local_list(given).read_text(encoding="utf-8-sig").split("\n")
         rows = [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise UsageError(f"source.queries: {given} cannot be read: {error}") from error

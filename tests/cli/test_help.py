@@ -85,3 +85,5 @@ def test_doctor_says_what_is_there(internvid: Run, tmp_path: Path):
     assert {check["state"] for check in found.values()} <= {"ok", "optional"}
     assert all(check["advice"] for check in found.values() if check["found"] == "not installed")
     assert "not installed" not in found["pyarrow"]["found"]
+    assert {"yt-dlp's age", "JavaScript", "weights of blip2-opt-2.7b"} <= set(found)
+    assert found["weights of blip2-opt-2.7b"]["state"] == "ok" or "hf download" in found["weights of blip2-opt-2.7b"]["advice"]

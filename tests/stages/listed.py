@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from internvid_pipeline.records import ClipRecord, ClipRequest, ListedScore, MediaRef, VideoRecord
+from internvid_pipeline.records import ClipRecord, ClipRequest, ListedScore, MediaRef, ScanRecord, VideoRecord
 from internvid_pipeline.stage import Item
 from tests.made_records import made_clip
 
@@ -22,4 +22,9 @@ def listed_item(
         rotation_deg=0, sample_aspect_ratio=1.0, clip_requests=requests,
     )  # fmt: skip
     clip = made_clip("v_0_1", "v", duration_s=end_s - start_s, **{"start_s": start_s, "end_s": end_s, **fields})
-    return Item(clip, joined={VideoRecord: (video,)})
+    scan = ScanRecord(
+        video_id="v", source_uri="u", scan=MediaRef(uri="v.parquet"), detectors=(), fast=False, num_frames=250, start_s=video_start_s,
+        end_s=video_start_s + 10.0, time_base_num=1, time_base_den=25, interlaced=False, num_damaged=0, broken_off=None, luma_mean=100.0,
+        motion=1.0, frames=(),
+    )  # fmt: skip
+    return Item(clip, joined={VideoRecord: (video,), ScanRecord: (scan,)})

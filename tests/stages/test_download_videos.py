@@ -83,6 +83,12 @@ def test_a_right_file(tmp_path: Path, site: Site, video: bytes, behaviour: str):
         assert site.sent["/cut/a.mp4"] == len(video)
 
 
+def test_a_throttled_server_is_waited_for(tmp_path: Path, site: Site, video: bytes):
+    site.pause_s = 0.1
+    record = row(run(stage_in(tmp_path, {"timeout_s": 1}), site.url("files")))
+    assert file_of(record) == video and site.hits["/files/a.mp4"] == 1
+
+
 BAD = [
     ("404", errors.Gone, "404"),
     ("410", errors.Gone, "any more"),

@@ -1,28 +1,18 @@
 """The site, and a watch that nothing but loopback is spoken to."""
 
-import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.web.site import Site, running_site
-
-_outside: list[str] = []
-
-
-def _watch(event: str, args: tuple) -> None:
-    if event == "socket.connect" and isinstance(args[1], tuple) and not str(args[1][0]).startswith(("127.", "::1")):
-        _outside.append(str(args[1]))
-
-
-sys.addaudithook(_watch)
+from tests.web.socket_guard import only_loopback
 
 
 @pytest.fixture(autouse=True)
-def nothing_outside_loopback() -> Iterator[None]:
-    _outside.clear()
-    yield
-    assert not _outside, f"connected to {_outside}"
+def nothing_outside_loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with only_loopback(Path(tmp_path_factory.mktemp("guard"))):
+        yield
 
 
 @pytest.fixture

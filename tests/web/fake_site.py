@@ -7,6 +7,8 @@ from typing import Any
 from yt_dlp.extractor.common import InfoExtractor, SearchInfoExtractor
 from yt_dlp.utils import ExtractorError
 
+import tests.web.socket_guard  # noqa: F401 - watches every process that downloads
+
 REFUSALS = {
     "private": "Private video. Sign in if you've been granted access to this video",
     "removed": "Video unavailable. This video has been removed by the uploader",

@@ -147,3 +147,34 @@ def test_other_texts_are_no_times(text: str):
         assert parse_time(text) >= 0
     except ValueError as error:
         assert "no time" in str(error)
+
+
+def test_lists_in_a_store_packed_or_in_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The same inputs, wherever and however the list lies; what it was made of may change."""
+    import gzip
+    import tempfile
+
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    rows = [internvid_row("aaaaaaaaaaa", 1, 2, "one", Aesthetic_Score=4.0), internvid_row("bbbbbbbbbbb", 3, 4, "two", Aesthetic_Score=5.0)]
+    path = write_jsonl(tmp_path / "InternVid-10M-flt.jsonl", rows)
+    wanted = sources(path)
+    packed = tmp_path / "packed" / "InternVid-10M-flt.jsonl.gz"
+    packed.parent.mkdir()
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    table = packed.with_name("InternVid-10M-flt.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), table)
+    remote = "memory://lists/InternVid-10M-flt.jsonl"
+    for data in (path.read_bytes(), path.read_bytes().split(b"\n")[0] + b"\n"):
+        with fsspec.open(remote, "wb") as file:
+            file.write(data)
+        assert sources(remote) == wanted[: data.count(b"\n")]
+    assert sources(packed) == sources(table) == wanted and sources(packed) == wanted
+    own = tmp_path / "own.parquet"
+    pq.write_table(pa.table({"path": ["a.mp4"]}), own)
+    assert web_inputs(SourceConfig(path=str(own))) is None and web_inputs(SourceConfig(path="memory://lists/*.jsonl")) is None
+    with pytest.raises(UsageError, match="cannot be read"):
+        web_inputs(SourceConfig(path="memory://lists/none.jsonl"))
