@@ -31,6 +31,7 @@ class SourceIndex:
         self.num_entries = 0
         self._tables: list[pa.Table] = []
         self._covered: set[int] = set()
+        self.ranges: list[tuple[int, int]] = []  # first and last partition of each append
 
     def read(self) -> "SourceIndex":
         """Takes in new entries and tables, and writes the tables that a killed planner owes. Returns itself."""
@@ -55,6 +56,7 @@ class SourceIndex:
     def _take(self, table: pa.Table, numbers: set[int]) -> None:
         self._tables.append(table.select(_COLUMNS))
         self._covered |= numbers
+        self.ranges += [(min(numbers), max(numbers))] if numbers else []
 
     @property
     def table(self) -> pa.Table:

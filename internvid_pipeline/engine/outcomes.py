@@ -1,9 +1,10 @@
 """What became of every input: the line that a person asks for, put together from the tables."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from internvid_pipeline.engine.gather import group_of
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, ScanRecord, SourceRecord, VideoRecord
@@ -27,31 +28,68 @@ class InputOutcome:
 def input_outcomes(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -> Iterator[InputOutcome]:
     """One outcome per input, in the order of the partitions."""
     done = {plan.folder: done_partitions(root, plan.folder) for plan in plans}
+    gathered = _Gathered(root, [plan for plan in plans if plan.gather_partitions], done)
+    own = [plan for plan in plans if not plan.gather_partitions]
     for partition in partitions:
-        yield from _of_partition(root, [plan for plan in plans if partition in done[plan.folder]], partition)
+        samples, lost_parts = gathered.of_group(partition)
+        yield from _of_partition(root, [plan for plan in own if partition in done[plan.folder]], partition, samples, lost_parts)
 
 
-def _of_partition(root: Root, plans: Sequence[StagePlan], partition: int) -> Iterator[InputOutcome]:
+class _Gathered:
+    """What became of clips in stages that deal the rows of a group of partitions out anew; the last group read is kept."""
+
+    def __init__(self, root: Root, plans: Sequence[StagePlan], done: Mapping[str, set[int]]) -> None:
+        self._root, self._plans, self._done = root, plans, done
+        self._group: range = range(0)
+        self._found: tuple[Counter[str], dict[str, Counter[str]]] = Counter(), {}
+
+    def of_group(self, partition: int) -> tuple[Counter[str], dict[str, Counter[str]]]:
+        """Samples, and reasons of losses, by video, in the group of a partition."""
+        if partition not in self._group:
+            self._found = Counter(), {}
+            for plan in self._plans:
+                try:
+                    self._group = group_of(self._root, plan, partition)
+                except FileNotFoundError:  # it has not come so far
+                    continue
+                for member in sorted(self._done[plan.folder].intersection(self._group)):
+                    self._add(plan, member)
+        return self._found
+
+    def _add(self, plan: StagePlan, partition: int) -> None:
+        samples, lost_parts = self._found
+        _collect_losses(self._root, plan, partition, False, {}, lost_parts)
+        if plan.build().writes is SampleRecord:
+            for row in read_rows(self._root, plan.folder, partition, SampleRecord):
+                samples[row.video_id] += 1
+
+
+def _of_partition(
+    root: Root,
+    plans: Sequence[StagePlan],
+    partition: int,
+    samples: Mapping[str, int],
+    lost_in_group: Mapping[str, Counter[str]],
+) -> Iterator[InputOutcome]:
     losses: dict[str, DropRecord | FailureRecord] = {}
     videos: dict[str, str] = {}
     clips: Counter[str] = Counter()
-    samples: Counter[str] = Counter()
     lost_parts: dict[str, Counter[str]] = {}
     for plan in plans:
         stage = plan.build()
         writes = stage.writes
         _collect_losses(root, plan, partition, stage.reads in _WHOLE, losses, lost_parts)
-        if writes in (VideoRecord, ClipRecord, SampleRecord):
+        if writes in (VideoRecord, ClipRecord):
             for row in read_rows(root, plan.folder, partition, writes):
                 if writes is VideoRecord:
                     videos[row.source_uri] = row.video_id
                 else:
-                    (clips if writes is ClipRecord else samples)[row.video_id] += 1
+                    clips[row.video_id] += 1
     for source in read_rows(root, None, partition, SourceRecord):
         video_id = videos.get(source.uri, "")
         loss = losses.get(source.uri) or losses.get(video_id)
-        parts = lost_parts.get(video_id, Counter())
-        yield _outcome(source.uri, loss, clips[video_id], samples[video_id], parts)
+        parts = lost_parts.get(video_id, Counter()) + lost_in_group.get(video_id, Counter())
+        yield _outcome(source.uri, loss, clips[video_id], samples.get(video_id, 0), parts)
 
 
 def _collect_losses(

@@ -160,6 +160,9 @@ def _publish(root: Root, folder: str, files: Sequence[Path], scratch: Path) -> t
         one = store_file(root, file, f"{folder}/{file.relative_to(scratch).as_posix()}", "published")
         stored.append(one)
         refs[file] = MediaRef(uri=one.path, size_bytes=one.size_bytes, sha256=one.sha256)
+        index = file.with_name(f"{file.name}.idx")  # whatever name the file got, its index lies beside it
+        if index.exists():
+            stored.append(store_file(root, index, f"{one.path}.idx", "published"))
     return stored, refs
 
 

@@ -10,6 +10,7 @@ from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
 from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import PartitionError
+from internvid_pipeline.engine.gather import open_groups, without_groups_of
 from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.ownership import own_runs
 from internvid_pipeline.engine.partitions import append_partitions
@@ -19,6 +20,7 @@ from internvid_pipeline.engine.publish import withdraw_superseded
 from internvid_pipeline.engine.reduce import reduced_of
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.segments import cut_segments, segment_lines
+from internvid_pipeline.engine.shard_index import write_shard_index
 from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.registry import build_stages, resolved
@@ -75,6 +77,8 @@ def run_dataset(
     reader = StatusReader(root, chosen, partitions, writes_summaries=True)
     with watched(reader, observer):
         errors = _run_plan(root, config, chosen, index, engine)
+    for plan in chosen:
+        write_shard_index(root, plan)
     return RunReport(reader.read(), len(partitions), len(fresh), errors)
 
 
@@ -97,6 +101,8 @@ def _run_plan(root: Root, config: DatasetConfig, plans: Sequence[StagePlan], ind
     """Runs the plan segment by segment. Where workers could no longer be placed (nodes are gone), what is left is cut anew."""
     errors: list[PartitionError] = []
     sizes = index.sizes()
+    for plan in plans:
+        open_groups(root, plan, index.ranges)
     lines: list[str] = []
     run = ""
     while any(partitions_to_do(root, plan, index.partitions) for plan in plans):  # else Ray is not even started
@@ -140,7 +146,7 @@ def _run_segments(
     errors: list[PartitionError] = []
     for segment in segments:
         lost = {error.partition for error in [*earlier, *errors]}
-        todo = {plan.name: [number for number in partitions_to_do(root, plan, partitions) if number not in lost] for plan in segment}
+        todo = {plan.name: without_groups_of(root, plan, partitions_to_do(root, plan, partitions), lost) for plan in segment}
         if not any(todo.values()):
             continue
         if lost and any(plan.needs_reduce for plan in segment):

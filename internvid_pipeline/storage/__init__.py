@@ -7,6 +7,7 @@ from internvid_pipeline.storage.manifest import Manifest, StoredFile, done_parti
 from internvid_pipeline.storage.media_tar import MediaTarWriter, file_sha256
 from internvid_pipeline.storage.retry import is_transient, retried
 from internvid_pipeline.storage.root import Root, check_root_uri, local_path
+from internvid_pipeline.storage.sample_tar import SampleTarWriter, index_bytes, index_offsets
 from internvid_pipeline.storage.scratch import (
     held_bytes,
     owned_folder,
@@ -23,11 +24,14 @@ __all__ = [
     "Manifest",
     "MediaTarWriter",
     "Root",
+    "SampleTarWriter",
     "StoredFile",
     "check_root_uri",
     "done_partitions",
     "file_sha256",
     "held_bytes",
+    "index_bytes",
+    "index_offsets",
     "is_transient",
     "layout",
     "local_path",

@@ -73,6 +73,21 @@ def reduced_folder(folder: str) -> str:
     return f"{folder}/reduced"
 
 
+def groups_folder(folder: str) -> str:
+    """Groups of partitions whose rows are dealt out among them: `00000-00063.json` names one, `00000-00063.parquet` says who gets what."""
+    return f"{folder}/groups"
+
+
+def group_name(first: int, last: int) -> str:
+    """A group of partitions `first` to `last`."""
+    return f"{partition_name(first)}-{partition_name(last)}"
+
+
+def shard_index(publish_folder: str) -> str:
+    """All shards of a selection in the form of WebDataset's `wids`: a view."""
+    return f"{publish_folder}/index.json"
+
+
 def summary_file(folder: str) -> str:
     """Sums over many manifests: a view that spares reading them one by one, never data."""
     return f"{folder}/summary.json"

@@ -100,7 +100,7 @@ def test_only_what_changed_is_sent_again(hub: Hub, made_set: Path, tmp_path: Pat
     again = json.loads(publish(hub, made_set, tmp_path, "--json").stdout)
     assert [(one["sent"], one["commits"]) for one in again] == [(0, 0), (0, 0)]
     assert hub.uploads() == []
-    spoiled = shards[2]
+    spoiled = shards[-1]
     hub.repos["me/made"][spoiled] = b"another"
     hub.repos["me/made"]["data/default/000/99999-00000.tar"] = b"of an earlier version"
     hub.repos["me/made"]["notes.md"] = b"the owner's"
