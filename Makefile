@@ -74,6 +74,9 @@ bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=f
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 
+bench-duplicates: $(VENV)/.dev ## precision and recall of near duplicates on 2,000 made clips (four minutes)
+	@nice -n 5 $(BIN)/python benchmarks/duplicate_accuracy.py
+
 format: $(VENV)/.dev ## let ruff lay out the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
