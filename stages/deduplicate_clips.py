@@ -19,7 +19,7 @@ from internvid_pipeline.media.picture_hash import HASH_BITS, mirrored
 from internvid_pipeline.records import ClipHashRecord, DuplicateRecord, EmbeddingRecord, schema_of
 from internvid_pipeline.selection.doubles import Doubles, Link
 from internvid_pipeline.selection.near_duplicates import HashedFrames, NearSettings, Pairs, near_pairs
-from internvid_pipeline.selection.semantic_duplicates import VectorFile, semantic_duplicates
+from internvid_pipeline.selection.semantic_duplicates import semantic_duplicates
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, SetTables, Stage
 from internvid_pipeline.storage import read_parquet, write_arrow
 
@@ -105,13 +105,13 @@ class DeduplicateClips(Stage[DeduplicateClipsConfig, ClipHashRecord, DuplicateRe
 
     def _semantic(self, tables: SetTables, clips: "_Clips", doubles: Doubles, config: SemanticConfig, work: Path) -> None:
         numbers = {clip_id: number for number, clip_id in enumerate(clips.ids)}
-        file: VectorFile | None = None
+        file: _VectorFile | None = None
         items: list[int] = []
         for table in _embedding_tables(tables, self.config.exclude):
             ids, vectors = clip_vectors(table)
             wanted = [row for row, clip_id in enumerate(ids) if clip_id in numbers and doubles.is_kept(numbers[clip_id])]
             if wanted:
-                file = file or VectorFile(work / "vectors", vectors.shape[1])
+                file = file or _VectorFile(work / "vectors", vectors.shape[1])
                 if vectors.shape[1] != file.width:
                     raise UsageError(f"vectors of {vectors.shape[1]} and of {file.width} numbers: all must be of one model")
                 file.add(vectors[wanted])
@@ -136,6 +136,24 @@ class DeduplicateClips(Stage[DeduplicateClipsConfig, ClipHashRecord, DuplicateRe
             Emit((DuplicateRecord(clip_id=item.record.clip_id, video_id=item.record.video_id, **found.get(item.record.clip_id, nothing)),))
             for item in batch
         ]
+
+
+class _VectorFile:
+    """Unit vectors on local disk in half precision, so that memory does not grow with their number."""
+
+    def __init__(self, path: Path, width: int) -> None:
+        self._path, self.width, self.size = path, width, 0
+        self._file = open(path, "wb")  # noqa: SIM115 - open until all are written
+
+    def add(self, vectors: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        """Appends float32 [n, width]."""
+        self._file.write(np.ascontiguousarray(vectors, np.float16).tobytes())
+        self.size += len(vectors)
+
+    def read(self) -> np.ndarray[Any, np.dtype[np.float16]]:
+        """[size, width], mapped."""
+        self._file.close()
+        return np.memmap(self._path, np.float16, "r", shape=(self.size, self.width))
 
 
 class _Clips:

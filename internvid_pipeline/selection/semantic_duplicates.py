@@ -3,7 +3,6 @@ model. Clusters by k-means; within a cluster the items are put in order of their
 paper keeps "hard" examples), and one goes that is more similar than the threshold to any before it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,24 +12,6 @@ _ITERATIONS = 20
 _TRAINING_PER_CLUSTER = 64
 _ROWS = 65_536
 _BLOCK = 2048  # rows of a similarity matrix at a time
-
-
-class VectorFile:
-    """Unit vectors on local disk in half precision, so that memory does not grow with their number."""
-
-    def __init__(self, path: Path, width: int) -> None:
-        self._path, self.width, self.size = path, width, 0
-        self._file = open(path, "wb")  # noqa: SIM115 - open until all are written
-
-    def add(self, vectors: NDArray[np.float32]) -> None:
-        """Appends float32 [n, width]."""
-        self._file.write(np.ascontiguousarray(vectors, np.float16).tobytes())
-        self.size += len(vectors)
-
-    def read(self) -> NDArray[np.float16]:
-        """[size, width], mapped."""
-        self._file.close()
-        return np.memmap(self._path, np.float16, "r", shape=(self.size, self.width))
 
 
 def semantic_duplicates(
