@@ -21,6 +21,7 @@ ORDER = [
     "stage",
     "registry",
     "engine",
+    "removal",
     "cluster",
     "exporters",
     "cli",

@@ -33,6 +33,7 @@ def _command(name: str) -> Callable[..., None]:
     ) -> None:
         from internvid_pipeline.cli.dataset import open_dataset
         from internvid_pipeline.errors import UsageError
+        from internvid_pipeline.exporters.export_log import remember_export
         from internvid_pipeline.exporters.files import export_file
         from internvid_pipeline.exporters.formats import ExportOptions, open_format
         from internvid_pipeline.exporters.samples import chosen_selection
@@ -45,6 +46,9 @@ def _command(name: str) -> Callable[..., None]:
                 raise UsageError(f"the root {root} is not a local folder; say where to write with --out")
             out = opened.folder / "exports" / f"{target.name}-{chosen}.{target.suffix}"
         done = export_file(opened, plans, partitions, chosen, target, out, media)
+        options = {"media_prefix": media_prefix, "seed": seed, "form": form, "score": score}
+        more = {"format": name, "selection": chosen, "media": str(media.absolute()) if media else "", "options": options}
+        remember_export(opened, "file", str(out.absolute()), more)
         if as_json:
             print_json(done.to_dict())
             return

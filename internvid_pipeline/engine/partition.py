@@ -23,9 +23,19 @@ from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.publish import check_current, take_back
 from internvid_pipeline.engine.read_items import read_items
 from internvid_pipeline.errors import ContractError
-from internvid_pipeline.records import DropRecord, FailureRecord, MediaRef
+from internvid_pipeline.records import DropReason, DropRecord, FailureRecord, MediaRef, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
-from internvid_pipeline.storage import Manifest, MediaTarWriter, Root, StoredFile, layout, read_manifest, store_file, write_table
+from internvid_pipeline.storage import (
+    Manifest,
+    MediaTarWriter,
+    Root,
+    StoredFile,
+    layout,
+    read_manifest,
+    read_tombstones,
+    store_file,
+    write_table,
+)
 
 _log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # of objects in memory: they would make the tables of two equal runs differ
@@ -53,7 +63,7 @@ def run_partition(root: Root, plan: StagePlan, partition: int, host: Host) -> Ma
     items = read_items(root, plan, stage, partition)
     metrics.begun(plan, len(items))
     try:
-        results = _sorted_out(stage, items, host.run(items))
+        results = _sorted_out(stage, items, _not_removed(root, stage, host.run(items)))
         check_current(root, plan)
         with committing(), root.staging() as staging:
             files = _store(root, plan, stage, partition, results, host.scratch, staging)
@@ -87,6 +97,18 @@ def _empty(scratch: Path) -> None:
     for entry in scratch.iterdir():
         if not entry.name.startswith("."):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+
+def _not_removed(root: Root, stage: Stage[Any, Any, Any], outcomes: Sequence[Outcome[Any]]) -> Sequence[Outcome[Any]]:
+    """A video that was taken out of the data set does not come back under another address or name."""
+    removed = read_tombstones(root) if stage.reads is SourceRecord else None
+    if not removed:
+        return outcomes
+    is_removed = [
+        isinstance(outcome, Emit) and any(removed.covers(getattr(row, "video_id", "")) for row in outcome.records) for outcome in outcomes
+    ]
+    gone = Drop(DropReason.REMOVED, "was taken out of this data set (internvid remove)")
+    return [gone if is_gone else outcome for is_gone, outcome in zip(is_removed, outcomes, strict=True)]
 
 
 def _sorted_out(stage: Stage[Any, Any, Any], items: Sequence[Item[Any]], outcomes: Sequence[Outcome[Any]]) -> _Results:

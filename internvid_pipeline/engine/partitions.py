@@ -14,7 +14,7 @@ from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
-from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table
+from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table, read_tombstones
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
 _AIMED_PARTITIONS = 16  # small inputs are cut finer, so that a machine with many cores has something to share
@@ -45,7 +45,7 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
     numbers: list[int] = []
     for _ in range(len(inputs) + 10):
         known = index.read().table
-        fresh = _unknown(inputs, known)
+        fresh = _not_removed(root, _unknown(inputs, known))
         parts = list(_cut(_with_duplicates(fresh, known), source))
         for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
             own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
@@ -65,6 +65,12 @@ def _unknown(inputs: Sequence[Input], known: pa.Table) -> list[Input]:
     ids = pa.array([source_id(entry) for entry in inputs], pa.string())
     mask = pc.is_in(ids, value_set=known["source_id"].combine_chunks())
     return [entry for entry, is_known in zip(inputs, mask.to_pylist(), strict=True) if not is_known]
+
+
+def _not_removed(root: Root, inputs: Sequence[Input]) -> list[Input]:
+    """Inputs that nobody has asked to take out."""
+    removed = read_tombstones(root) if inputs else None
+    return [entry for entry in inputs if removed is None or not removed.covers(entry.uri, source_id(entry))]
 
 
 def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:

@@ -24,7 +24,7 @@ from internvid_pipeline.engine.shard_index import write_shard_index
 from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.registry import build_stages, resolved
-from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout
+from internvid_pipeline.storage import Root, check_root_uri, done_partitions, finish_removals, layout
 
 ENGINES = ("ray", "inline")
 _log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def run_dataset(
     inputs = list_inputs(config.source, exclude=root.folder)
     root.check_writable()
     root.clean_staging()
+    finish_removals(root)
     index = SourceIndex(root)
     fresh = append_partitions(root, inputs, config.source, index)
     partitions = index.read().partitions

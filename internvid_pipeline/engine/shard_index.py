@@ -20,14 +20,8 @@ def write_shard_index(root: Root, plan: StagePlan) -> None:
     done = sorted(done_partitions(root, plan.folder))
     of = f"{plan.fingerprint} {to_ranges(done)}"
     folders = [f"{plan.publish_dir}/{name}" for name in root.list_names(plan.publish_dir)]
-    if done and not all(_is_of(root, folder, of) for folder in folders):
-        rebuild_shard_index(root, plan, of)
-
-
-def rebuild_shard_index(root: Root, plan: StagePlan, of: str = "") -> None:
-    """Writes the indexes of all folders in which the stage has published shards."""
-    done = sorted(done_partitions(root, plan.folder))
-    of = of or f"{plan.fingerprint} {to_ranges(done)}"
+    if not done or all(_is_of(root, folder, of) for folder in folders):
+        return
     shards: dict[str, list[dict[str, Any]]] = {}
     for manifest in _manifests(root, plan, done):
         for folder, shard in _shards(manifest):

@@ -5,6 +5,7 @@ from internvid_pipeline.storage.commit import store_file
 from internvid_pipeline.storage.local_files import replaced_file
 from internvid_pipeline.storage.manifest import Manifest, StoredFile, done_partitions, manifest_from_json, read_manifest
 from internvid_pipeline.storage.media_tar import MediaTarWriter, file_sha256
+from internvid_pipeline.storage.removal_journal import RemovalJournal, finish_removals
 from internvid_pipeline.storage.retry import is_transient, retried
 from internvid_pipeline.storage.root import Root, check_root_uri, local_path
 from internvid_pipeline.storage.sample_tar import SampleTarWriter, index_bytes, index_offsets
@@ -18,17 +19,22 @@ from internvid_pipeline.storage.scratch import (
     scratch_bound_bytes,
 )
 from internvid_pipeline.storage.secrets import redacted
-from internvid_pipeline.storage.tables import read_arrow, read_parquet, read_table, write_arrow, write_table
+from internvid_pipeline.storage.tables import parquet_bytes, read_arrow, read_parquet, read_table, write_arrow, write_table
+from internvid_pipeline.storage.tombstones import Tombstones, add_tombstones, read_tombstones
 
 __all__ = [
     "Manifest",
     "MediaTarWriter",
+    "RemovalJournal",
     "Root",
     "SampleTarWriter",
     "StoredFile",
+    "Tombstones",
+    "add_tombstones",
     "check_root_uri",
     "done_partitions",
     "file_sha256",
+    "finish_removals",
     "held_bytes",
     "index_bytes",
     "index_offsets",
@@ -38,10 +44,12 @@ __all__ = [
     "manifest_from_json",
     "owned_folder",
     "owned_scratch",
+    "parquet_bytes",
     "read_arrow",
     "read_manifest",
     "read_parquet",
     "read_table",
+    "read_tombstones",
     "redacted",
     "remove_orphans",
     "remove_own",
