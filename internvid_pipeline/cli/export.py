@@ -1,5 +1,6 @@
 """`internvid export`: the data set in the formats that training code reads."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,8 @@ def _command(name: str) -> Callable[..., None]:
         done = export_file(opened, plans, partitions, chosen, target, out, media)
         options = {"media_prefix": media_prefix, "seed": seed, "form": form, "score": score}
         more = {"format": name, "selection": chosen, "media": str(media.absolute()) if media else "", "options": options}
-        remember_export(opened, "file", str(out.absolute()), more)
+        if not remember_export(opened, "file", str(out.absolute()), more):
+            print("note: the root cannot be written, so internvid remove will not reach this export", file=sys.stderr)
         if as_json:
             print_json(done.to_dict())
             return

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def export_hf(
     results = []
     if not dry_run:  # before the first file is sent: a removal must reach whatever arrived
         fields = {"selections": list(names), "licence": licence, "contact": contact, "ids_only": ids_only}
-        remember_export(opened, "hub", repo, fields)
+        if not remember_export(opened, "hub", repo, fields):
+            print("note: the root cannot be written, so internvid remove will not reach this export", file=sys.stderr)
     with owned_scratch() as scratch:
         for tree in build_trees(opened, config, plans, partitions, export, scratch):
             hub = HubRepository(tree.repo)

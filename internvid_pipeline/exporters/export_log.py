@@ -7,22 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from internvid_pipeline.engine import StagePlan
+from internvid_pipeline.errors import StorageError
 from internvid_pipeline.exporters.files import export_file
 from internvid_pipeline.exporters.formats import ExportOptions, open_format
 from internvid_pipeline.storage import Root, layout
 
 
-def remember_export(root: Root, kind: str, target: str, fields: dict[str, Any]) -> None:
-    """Notes an export. kind: `file` or `hub`. target: its path or repository; the newest export of it is kept."""
+def remember_export(root: Root, kind: str, target: str, fields: dict[str, Any]) -> bool:
+    """Notes an export. kind: `file` or `hub`. target: its path or repository; the newest export of it is kept. False where the root cannot
+    be written: reading it is all that an export needs."""
     name = hashlib.sha256(f"{kind}\0{target}".encode()).hexdigest()[:16]
     content = {"kind": kind, "target": target, **fields}
-    root.replace_bytes(f"{layout.EXPORTS_LOG}/{name}.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+    try:
+        root.replace_bytes(f"{layout.EXPORT_LOG}/{name}.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+    except StorageError:
+        return False
+    return True
 
 
 def remembered_exports(root: Root, kind: str) -> Iterator[dict[str, Any]]:
     """Exports of one kind, as they were noted."""
-    for name in root.list_names(layout.EXPORTS_LOG):
-        content = json.loads(root.read_bytes(f"{layout.EXPORTS_LOG}/{name}"))
+    for name in root.list_names(layout.EXPORT_LOG):
+        content = json.loads(root.read_bytes(f"{layout.EXPORT_LOG}/{name}"))
         if content["kind"] == kind:
             yield content
 
