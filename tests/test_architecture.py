@@ -39,6 +39,7 @@ DOORS = {
     "scenedetect": ("internvid_pipeline/media/",),
     "ffmpeg": ("internvid_pipeline/media/",),
     "yaml": ("internvid_pipeline/config/",),
+    "faiss": ("internvid_pipeline/selection/faiss_door.py",),
     "yt_dlp": ("internvid_pipeline/web/", "internvid_pipeline/cli/checks.py"),
 }
 LAZY = (

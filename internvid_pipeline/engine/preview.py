@@ -11,7 +11,7 @@ from internvid_pipeline.engine.partitions import partition_numbers, read_sources
 from internvid_pipeline.engine.plan import StagePlan, build_plan
 from internvid_pipeline.engine.run import open_root, partitions_to_do
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.storage import Root, layout
+from internvid_pipeline.storage import Root, layout, read_tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ def preview(config: DatasetConfig) -> Preview:
     inputs = list_inputs(config.source, exclude=root.folder)
     partitions = partition_numbers(root)
     known = {record.source_id for record in read_sources(root, partitions)}
-    new_inputs = sum(source_id(entry) not in known for entry in inputs)
+    removed = read_tombstones(root)
+    new_inputs = sum(source_id(entry) not in known and not removed.covers(entry.uri, source_id(entry)) for entry in inputs)
     plans = build_plan(config, len(partitions))
     stale: set[str] = set()
     refreshed: set[str] = set()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from internvid_pipeline.selection.faiss_door import load_faiss
+
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
@@ -89,8 +91,7 @@ def _matches(codes: Codes, owners: Ints, queries: Codes, frames: HashedFrames, s
 
 def _searcher(codes: Codes, most: int) -> Callable[[Codes], tuple[Ints, Ints, Ints]]:
     """A function from queries [m, 16] to (row, entry, distance) of every entry within `most` bits, or of the nearest ones."""
-    import faiss
-
+    faiss = load_faiss()
     bits = codes.shape[1] * 8
     if len(codes) <= _EXACT_CODES:
         exact = faiss.IndexBinaryFlat(bits)

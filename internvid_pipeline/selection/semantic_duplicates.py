@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from internvid_pipeline.selection.faiss_door import load_faiss
+
 _SEED = 1
 _ITERATIONS = 20
 _TRAINING_PER_CLUSTER = 64
@@ -48,8 +50,7 @@ def _of_cluster(
 
 def _clusters(vectors: NDArray[np.float16], number: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Number of each row's cluster, and the clusters' centres [number, width], of unit length."""
-    import faiss
-
+    faiss = load_faiss()
     if number <= 1:
         centre = np.asarray(vectors[:_ROWS], np.float32).mean(axis=0, keepdims=True)
         return np.zeros(len(vectors), np.int64), centre / max(1e-9, float(np.linalg.norm(centre)))

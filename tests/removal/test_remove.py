@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from internvid_pipeline.cli.dataset import open_dataset
-from internvid_pipeline.engine import run_dataset
+from internvid_pipeline.engine import preview, run_dataset
 from internvid_pipeline.engine.outcomes import input_outcomes
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.validate import validate_dataset
@@ -117,6 +117,7 @@ def test_it_does_not_come_back(root: Path, made: Path):
     remove(root, GONE)
     times = manifest_times(root)
     config = made_config(root, made / "videos", 30, 3, write_shards=SHARDS)
+    assert preview(config).new_inputs == 0
     assert run_dataset(config, engine="inline").new_partitions == 0
     assert manifest_times(root) == times, "nothing is computed again"
     copies = root.parent / "again"
