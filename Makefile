@@ -77,6 +77,16 @@ bench-lists: $(VENV)/.dev ## measure how a list of a million clips becomes parti
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 
+bench-duplicates: $(VENV)/.dev ## precision and recall of near duplicates on 2,000 made clips (four minutes)
+	@nice -n 5 $(BIN)/python benchmarks/duplicate_accuracy.py
+
+bench-selections: $(VENV)/.dev ## time and memory of DIV and FLT over one and ten million clips (five minutes, 3 GB of memory)
+	@nice -n 5 $(BIN)/python benchmarks/selection_scale.py --check
+	@nice -n 5 $(BIN)/python benchmarks/selection_scale.py --rows 10000000
+
+bench-shards: $(VENV)/.dev ## how fast shards are written, beside tar
+	@nice -n 5 $(BIN)/python benchmarks/shards.py
+
 format: $(VENV)/.dev ## let ruff lay out the code
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .

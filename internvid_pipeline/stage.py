@@ -77,12 +77,14 @@ Outcome = Emit[Out] | Drop | Fail | Defer
 @dataclass(frozen=True, slots=True)
 class Item(Generic[In]):
     """One input of `process`. record: a row of the table that the stage reads. joined: rows of the tables in `joins` with the same
-    clip_id (or video_id), by record type. payload: what `load` returned. partition: number of the partition being worked on."""
+    clip_id (or video_id), by record type. payload: what `load` returned. partition: number of the partition being worked on. pile: the
+    number that the stage's `gather` gave it."""
 
     record: In
     partition: int = 0
     joined: Mapping[type, tuple[Any, ...]] = field(default_factory=dict)
     payload: Any = None
+    pile: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,11 @@ class WorkerContext:
 
 
 class SetTables(Protocol):
-    """The tables that a stage reads and joins, over the whole data set."""
+    """The tables that a stage reads and joins, over the whole data set, or (`gather`) over a group of its partitions."""
 
     @property
     def partitions(self) -> Sequence[int]:
-        """Numbers of all partitions, ascending."""
+        """Their numbers, ascending."""
 
     def table(self, partition: int, record_type: type, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of one partition, in the schema of `record_type` or `columns` of it; of all stages that write such rows, one after the
@@ -163,6 +165,12 @@ class Stage(ABC, Generic[C, In, Out]):
         """True where `reduce` must look at all partitions before any is processed (a barrier)."""
         return False
 
+    @property
+    def gather_partitions(self) -> int:
+        """0: the inputs of a partition are its own rows. Else so many partitions at most, all appended at once, form a group, and `gather`
+        deals the group's rows out among them. The groups follow from the log of appends, so that new data changes none."""
+        return 0
+
     def deadline_s(self, record: In) -> float:
         """Seconds that one input may take, loading included; the worker is ended when it takes longer."""
         del record
@@ -183,6 +191,12 @@ class Stage(ABC, Generic[C, In, Out]):
         `worker.reduced_files`."""
         del tables, folder
         return {}
+
+    def gather(self, tables: SetTables) -> pa.Table:
+        """Called once per group where `gather_partitions`: one row per input, {partition: int64, the one that processes it; pile: int64, a
+        number for the stage's own use; source: int64, the partition whose tables hold it; clip_id: string; item_id: string}, in the order
+        in which `process` is to get them. Must be the same on every machine."""
+        raise NotImplementedError(f"stage {self.name} gathers partitions but has no gather()")
 
     def load(self, record: In) -> Any:
         """Reading and decoding for one input, called in threads ahead of `process`. Its result is `Item.payload`."""

@@ -19,6 +19,7 @@ from internvid_pipeline.records import (
     CaptionScale,
     ClipRecord,
     DropReason,
+    DuplicateRecord,
     ScoreRecord,
     SelectionRecord,
     VideoRecord,
@@ -30,7 +31,7 @@ from internvid_pipeline.storage import read_parquet, write_arrow
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PARTITIONS_PER_FILE = 1000  # a worker reads one such file at a time: some 30 MB at InternVid's 1,000 clips a partition
-_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord)
+_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, DuplicateRecord)
 
 Fates = Mapping[str, tuple[int, float | None]]
 
@@ -74,7 +75,7 @@ class SelectClips(Stage[SelectClipsConfig, ClipRecord, SelectionRecord]):
     config_type = SelectClipsConfig
     reads = ClipRecord
     joins = (VideoRecord, CaptionRecord)
-    optional_joins = (ScoreRecord,)
+    optional_joins = (ScoreRecord, DuplicateRecord)
     writes = SelectionRecord
     whole_partition = True
 
@@ -124,7 +125,7 @@ class SelectClips(Stage[SelectClipsConfig, ClipRecord, SelectionRecord]):
             for item in batch:
                 rows[ClipRecord].append(item.record)
                 for kind in _TABLES[1:]:
-                    rows[kind] += item.joined[kind]
+                    rows[kind] += item.joined.get(kind, ())
             clips, *others = (_columns(rows[kind], kind, database.needed(kind)) for kind in _TABLES)
             database.add(batch[0].partition, clips, *others)
             database.build()

@@ -1,15 +1,18 @@
-"""The selected clips as WebDataset tars: `<clip_id>.mp4`, `.json` (everything known of the clip), `.txt` (the caption), side by side."""
+"""The selected clips as WebDataset tars: `<clip_id>.json` (everything known of the clip), `.mp4`, `.txt` (the caption), side by side."""
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
 from pydantic import Field
 
 from internvid_pipeline.config import Section
+from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import (
     CaptionRecord,
     ClipRecord,
@@ -20,31 +23,47 @@ from internvid_pipeline.records import (
     VideoRecord,
     schema_of,
 )
-from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage
-from internvid_pipeline.storage import layout
+from internvid_pipeline.selection import shuffled_apart
+from internvid_pipeline.stage import Emit, Item, Outcome, Resources, SetTables, Stage
+from internvid_pipeline.storage import SampleTarWriter, layout
 from internvid_pipeline.units import timestamp
 
 SAMPLE_SCHEMA_VERSION = 1
-_FILE_MODE = 0o644
+_READ_AHEAD = 16  # clips; on an object store each is a request
+_READERS = 8
 
 
 class WriteShardsConfig(Section):
-    """Size of the shards."""
+    """Size of the shards, and from how far clips are mixed."""
 
     shard_mb: int = Field(
-        default=1000, ge=1, le=50_000, description="A shard is closed when it holds this many megabytes; the Hub advises tars of 1 to 5 GB."
+        default=1000,
+        ge=1,
+        le=50_000,
+        description="Most megabytes of clips in a shard; the Hub advises tars of 1 to 5 GB. What a group holds is cut into equal shards.",
     )
-    shard_samples: int = Field(default=10_000, ge=1, description="A shard is closed when it holds this many clips.")
+    shard_samples: int = Field(default=10_000, ge=1, description="Most clips in a shard.")
+    shuffle_partitions: int = Field(
+        default=64,
+        ge=1,
+        le=500,
+        description="Clips of so many partitions that were added together are shuffled and packed together; with the clips' own number, "
+        "1,000 a partition at InternVid's sizes, 64,000 clips of 2,000 videos.",
+    )
+    shuffle_seed: int = Field(default=0, ge=0, description="Of the order; the same seed gives the same shards on every machine.")
 
 
 class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
-    """Each partition writes shards of its own, `shards/<selection>/<partition>-<number>.tar`, so that new partitions add shards and
-    change none."""
+    """The clips of a group of partitions, shuffled so that neighbours are of different videos, in shards of equal size. The shards are
+    dealt out among the group's partitions, `shards/<selection>/<partition>-<number>.tar`, with a `.tar.idx` beside each. New data makes new
+    groups: it adds shards and changes none."""
 
     name = "write_shards"
+    version = 2
     config_type = WriteShardsConfig
     reads = SelectionRecord
-    joins = (VideoRecord, ClipRecord, CaptionRecord, ScoreRecord)
+    joins = (VideoRecord, ClipRecord, CaptionRecord)
+    optional_joins = (ScoreRecord,)
     writes = SampleRecord
     whole_partition = True
 
@@ -56,71 +75,96 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
     def publish_dir(self) -> str:
         return layout.SHARDS
 
+    @property
+    def gather_partitions(self) -> int:
+        return self.config.shuffle_partitions
+
     def deadline_s(self, record: SelectionRecord) -> float:
         del record
         return 120.0  # copying one clip; a partition has the sum over its clips
 
+    def gather(self, tables: SetTables) -> pa.Table:
+        """Shuffles each selection, cuts it into shards, and deals these out in runs: as many to each partition as come to it."""
+        rows: list[dict[str, Any]] = []
+        for partition in tables.partitions:
+            clips = tables.table(partition, ClipRecord, ["clip_id", "media"])
+            sizes = dict(zip(clips["clip_id"].to_pylist(), (media["size_bytes"] or 0 for media in clips["media"].to_pylist()), strict=True))
+            chosen = tables.table(partition, SelectionRecord, ["clip_id", "video_id", "selection"])
+            rows += [{**row, "source": partition, "size": sizes.get(row["clip_id"], 0)} for row in chosen.to_pylist()]
+        shards = [shard for name in sorted({row["selection"] for row in rows}) for shard in self._cut(rows, name)]
+        dealt = []
+        for number, shard in enumerate(shards):
+            partition = tables.partitions[number * len(tables.partitions) // len(shards)]
+            dealt += [{**row, "partition": partition, "pile": number, "item_id": f"{row['clip_id']}/{row['selection']}"} for row in shard]
+        names = ("partition", "pile", "source", "clip_id", "item_id")
+        types = (pa.int64(), pa.int64(), pa.int64(), pa.string(), pa.string())
+        return pa.table({name: pa.array([row[name] for row in dealt], kind) for name, kind in zip(names, types, strict=True)})
+
+    def _cut(self, rows: Sequence[dict[str, Any]], selection: str) -> Iterator[list[dict[str, Any]]]:
+        own = [row for row in rows if row["selection"] == selection]
+        order = shuffled_apart([row["clip_id"] for row in own], [row["video_id"] for row in own], self.config.shuffle_seed)
+        total = sum(row["size"] for row in own)
+        num_shards = max(-(-total // (self.config.shard_mb * 10**6)), -(-len(own) // self.config.shard_samples))
+        share = max(total / num_shards, 1)
+        shard: list[dict[str, Any]] = []
+        done = 0
+        for position in order:
+            row = own[position]
+            number = min(
+                int((done + row["size"] / 2) / share), num_shards - 1
+            )  # by the clip's middle: no shard is left empty for one large clip
+            if shard and (number != shard[0]["number"] or len(shard) == self.config.shard_samples):
+                yield shard
+                shard = []
+            shard.append({**row, "number": number})
+            done += row["size"]
+        if shard:
+            yield shard
+
     def process(self, batch: Sequence[Item[SelectionRecord]]) -> list[Outcome[SampleRecord]]:
-        open_shards: dict[str, _Shard] = {}
-        outcomes: list[Outcome[SampleRecord]] = [self._written(item, open_shards) for item in batch]
-        for shard in open_shards.values():
-            shard.close()
+        outcomes: list[Outcome[SampleRecord]] = []
+        numbers: dict[str, int] = {}
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="clips") as pool:
+            for (selection, _), items in groupby(batch, key=lambda item: (item.record.selection, item.pile)):
+                number = numbers[selection] = numbers.get(selection, -1) + 1
+                path = self.worker.scratch / selection / f"{layout.partition_name(batch[0].partition)}-{number:05d}.tar"
+                with SampleTarWriter(path) as shard:
+                    outcomes += [self._written(item, data, shard) for item, data in self._read(list(items), pool)]
         return outcomes
 
-    def _written(self, item: Item[SelectionRecord], open_shards: "dict[str, _Shard]") -> Outcome[SampleRecord]:
-        selection = item.record.selection
-        shard = open_shards.get(selection)
-        number = 0
-        if shard is not None and (shard.num_samples >= self.config.shard_samples or shard.size_bytes >= self.config.shard_mb * 10**6):
-            shard.close()
-            number, shard = shard.number + 1, None
-        if shard is None:
-            name = f"{layout.partition_name(item.partition)}-{number:05d}.tar"
-            shard = open_shards[selection] = _Shard(self.worker.scratch / selection / name, number)
-        clip: ClipRecord = item.joined[ClipRecord][0]
-        media = shard.add(clip.clip_id, self.worker.root.read_media(clip.media), sample_json(item), item.record.caption)
+    def _read(
+        self, items: Sequence[Item[SelectionRecord]], pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[Item[SelectionRecord], Future[bytes]]]:
+        """The items in order with their clips' bytes, a few read ahead."""
+        waiting: deque[tuple[Item[SelectionRecord], Future[bytes]]] = deque()
+        for item in items:
+            waiting.append((item, pool.submit(self.worker.root.read_media, item.joined[ClipRecord][0].media)))
+            if len(waiting) == _READ_AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+    def _written(self, item: Item[SelectionRecord], data: Future[bytes], shard: SampleTarWriter) -> Outcome[SampleRecord]:
+        record = item.record
+        try:
+            mp4 = data.result()
+        except FileNotFoundError as error:  # of a manifest's own file: the data set is damaged, not the clip
+            raise StorageError(f"{item.joined[ClipRecord][0].media.uri} in {self.worker.root.uri} is missing") from error
+        parts = {
+            "json": json.dumps(sample_json(item), ensure_ascii=False, sort_keys=True).encode(),
+            "mp4": mp4,
+            "txt": record.caption.encode(),
+        }
+        index = shard.num_samples
+        start, size = shard.add(record.clip_id, parts)
         row = SampleRecord(
-            clip_id=clip.clip_id,
-            video_id=clip.video_id,
-            selection=selection,
+            clip_id=record.clip_id,
+            video_id=record.video_id,
+            selection=record.selection,
             shard=shard.path.name,
-            index=shard.num_samples - 1,
-            media=media,
+            index=index,
+            media=MediaRef.scratch(shard.path, offset_bytes=start, size_bytes=size),
         )
         return Emit((row,))
-
-
-class _Shard:
-    """One tar under way."""
-
-    def __init__(self, path: Path, number: int) -> None:
-        # webdataset's own writer, with everything fixed that would differ between two runs.
-        import webdataset
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.number = path, number
-        self.num_samples = 0
-        self._file = open(path, "wb")  # noqa: SIM115 - open until the shard is full
-        self._writer = webdataset.TarWriter(
-            self._file, user="internvid", group="internvid", mode=_FILE_MODE, mtime=0.0, format="PAX_FORMAT"
-        )
-
-    @property
-    def size_bytes(self) -> int:
-        return int(self._writer.tarstream.offset)  # what the tar holds; the file itself lags behind by a buffer
-
-    def add(self, key: str, mp4: bytes, metadata: dict[str, Any], caption: str) -> MediaRef:
-        """Appends a sample. Returns its byte range in the tar."""
-        start = self.size_bytes
-        self._writer.write(
-            {"__key__": key, "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(), "mp4": mp4, "txt": caption.encode()}
-        )
-        self.num_samples += 1
-        return MediaRef.scratch(self.path, offset_bytes=start, size_bytes=self.size_bytes - start)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._file.close()
 
 
 def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:

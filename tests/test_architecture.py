@@ -21,6 +21,7 @@ ORDER = [
     "stage",
     "registry",
     "engine",
+    "removal",
     "cluster",
     "exporters",
     "cli",
@@ -38,6 +39,7 @@ DOORS = {
     "scenedetect": ("internvid_pipeline/media/",),
     "ffmpeg": ("internvid_pipeline/media/",),
     "yaml": ("internvid_pipeline/config/",),
+    "faiss": ("internvid_pipeline/selection/faiss_door.py",),
     "yt_dlp": ("internvid_pipeline/web/", "internvid_pipeline/cli/checks.py"),
 }
 LAZY = (

@@ -24,6 +24,7 @@ _OPTIONAL = (
     ("open_clip_torch", "models", "alignment scores"),
     ("yt-dlp", "download", "videos from the web"),
     ("s3fs", "s3", "a root on s3://"),
+    ("faiss-cpu", "dedupe", "near and semantic doubles (deduplicate_clips)"),
     ("huggingface_hub", "hf", "weights from the Hub"),
 )
 _OLD_DAYS = 60

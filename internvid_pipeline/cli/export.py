@@ -1,5 +1,6 @@
 """`internvid export`: the data set in the formats that training code reads."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +34,7 @@ def _command(name: str) -> Callable[..., None]:
     ) -> None:
         from internvid_pipeline.cli.dataset import open_dataset
         from internvid_pipeline.errors import UsageError
+        from internvid_pipeline.exporters.export_log import remember_export
         from internvid_pipeline.exporters.files import export_file
         from internvid_pipeline.exporters.formats import ExportOptions, open_format
         from internvid_pipeline.exporters.samples import chosen_selection
@@ -45,6 +47,10 @@ def _command(name: str) -> Callable[..., None]:
                 raise UsageError(f"the root {root} is not a local folder; say where to write with --out")
             out = opened.folder / "exports" / f"{target.name}-{chosen}.{target.suffix}"
         done = export_file(opened, plans, partitions, chosen, target, out, media)
+        options = {"media_prefix": media_prefix, "seed": seed, "form": form, "score": score}
+        more = {"format": name, "selection": chosen, "media": str(media.absolute()) if media else "", "options": options}
+        if not remember_export(opened, "file", str(out.absolute()), more):
+            print("note: the root cannot be written, so internvid remove will not reach this export", file=sys.stderr)
         if as_json:
             print_json(done.to_dict())
             return

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
@@ -25,6 +26,7 @@ def export_hf(
 ) -> None:
     """Publish shards, tables and a data card on the Hugging Face Hub. Only what changed is sent; a stopped upload goes on."""
     from internvid_pipeline.cli.dataset import open_dataset
+    from internvid_pipeline.exporters.export_log import remember_export
     from internvid_pipeline.exporters.hub.publish import HubExport, build_trees, checked_repo
     from internvid_pipeline.exporters.hub.upload import HubRepository
     from internvid_pipeline.exporters.samples import chosen_selection, selection_names
@@ -36,6 +38,10 @@ def export_hf(
     names = tuple(chosen_selection(plans, name) for name in selection) if selection else selection_names(plans)
     export = HubExport(repo, names, licence, contact, ids_only)
     results = []
+    if not dry_run:  # before the first file is sent: a removal must reach whatever arrived
+        fields = {"selections": list(names), "licence": licence, "contact": contact, "ids_only": ids_only}
+        if not remember_export(opened, "hub", repo, fields):
+            print("note: the root cannot be written, so internvid remove will not reach this export", file=sys.stderr)
     with owned_scratch() as scratch:
         for tree in build_trees(opened, config, plans, partitions, export, scratch):
             hub = HubRepository(tree.repo)

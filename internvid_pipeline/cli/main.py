@@ -18,6 +18,7 @@ from internvid_pipeline.cli import (
     launch,
     logs,
     plan,
+    remove,
     retry,
     run,
     status,
@@ -44,6 +45,7 @@ app.command("failures")(failures.failures)
 app.command("availability")(availability.availability)
 app.command("validate")(validate.validate)
 app.add_typer(export.app, name="export")
+app.command("remove")(remove.remove)
 app.command("gc")(gc.gc)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)

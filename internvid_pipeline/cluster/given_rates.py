@@ -74,7 +74,7 @@ def _rate(plan: StagePlan, given: GivenRate) -> StageRate:
         files_per_partition=given.files_per_partition,
         reads_per_partition=reads_per_partition(plan),
         reads_per_item=float(reads_media(plan)) if given.reads_per_item is None else given.reads_per_item,
-        needs_reduce=plan.needs_reduce,
+        needs_reduce=plan.is_barrier,
         max_workers=plan.max_workers,
         basis="given" if given.basis == "measured" else "assumed",
         source=given.source,

@@ -34,6 +34,7 @@ class SourceIndex:
         self._tables: list[pa.Table] = []
         self._spans: list[NDArray[np.uint64]] = []
         self._covered: set[int] = set()
+        self.ranges: list[tuple[int, int]] = []  # first and last partition of each append
 
     def read(self, writes: bool = True) -> "SourceIndex":
         """Takes in new entries and tables, and (`writes`) writes the tables that a killed planner owes. Returns itself."""
@@ -60,6 +61,7 @@ class SourceIndex:
         self._tables.append(table.select(_COLUMNS))
         self._spans.append(span_keys(table))
         self._covered |= numbers
+        self.ranges += [(min(numbers), max(numbers))] if numbers else []
 
     @property
     def table(self) -> pa.Table:

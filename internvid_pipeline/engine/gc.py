@@ -36,7 +36,7 @@ from internvid_pipeline.units import duration_text
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{12}")
 _OF_PARTITION = re.compile(r"([0-9]{5,})\.(?!manifest\.json$|withdrawn\.json$).+")
-_SHARD = re.compile(r"([0-9]{5,})-[0-9]{5}(?:\.[0-9a-f]{12})?\.tar")
+_SHARD = re.compile(r"([0-9]{5,})-[0-9]{5}(?:\.[0-9a-f]{12})?\.tar(?:\.idx)?")
 _DELETERS = 16
 
 

@@ -18,7 +18,7 @@ from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import CandidateRecord, DropRecord, SourceRecord, to_table
 from internvid_pipeline.registry import build_stages
-from internvid_pipeline.storage import Root, done_partitions, layout, write_arrow
+from internvid_pipeline.storage import Root, done_partitions, layout, read_tombstones, write_arrow
 from internvid_pipeline.web.excluded import excluded, open_id_set, site_id
 from internvid_pipeline.web.merge_candidates import STAGE, merge_candidates
 from internvid_pipeline.web.sources import clip_list, collection_inputs, web_inputs
@@ -33,7 +33,7 @@ class Intake:
     def __init__(self, config: DatasetConfig, root: Root) -> None:
         self._config, self._root, source = config, root, config.source
         self._is_collecting = _collects(config)
-        self._excluded = _LeftOut(source.exclude_ids)
+        self._excluded, self._removed = _LeftOut(source.exclude_ids), read_tombstones(root)
         self.asked = collection_inputs(source) if source.queries or source.channels else []
         web_inputs(source)  # what cannot be read is said before anything is written
         is_named = bool(self.asked or source.ids or source.urls)
@@ -64,7 +64,7 @@ class Intake:
         numbers = append_partitions(self._root, self._files, source, index) if self._files else []
         index.read()
         for records in self._streams():
-            numbers += append_records(index, records, source, self._excluded.kept)
+            numbers += append_records(index, records, source, self._kept)
         self._excluded.store(self._root)
         if not index.partitions:
             left_out = f", {self._excluded.count} were left out (source.exclude_ids)" if self._excluded.count else ""
@@ -73,11 +73,16 @@ class Intake:
 
     def count(self, index: SourceIndex) -> tuple[int, int]:
         """How many inputs there are, and how many of them are new. What queries show counts once they were asked. Writes nothing."""
-        total, new = len(self._files), num_unknown(self._files, index.table)
+        total, new = len(self._files), num_unknown(self._root, self._files, index.table)
         for records in self._streams():
-            found = count_new(index, records, self._excluded.kept)
+            found = count_new(index, records, self._kept)
             total, new = total + found[0], new + found[1]
         return total, new
+
+    def _kept(self, records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
+        """Those that are neither left out nor were taken out of the data set before."""
+        removed = self._removed
+        return (record for record in self._excluded.kept(records) if not removed.covers(record.uri, record.source_id))
 
     def _streams(self) -> Iterator[Iterable[SourceRecord]]:
         """Each has every input once. One is read after the other was appended: an input that both have is then known."""

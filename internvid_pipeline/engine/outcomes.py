@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from internvid_pipeline.engine.attempts import superseded_sources
+from internvid_pipeline.engine.gather import group_of
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, ScanRecord, SourceRecord, VideoRecord
@@ -44,42 +45,76 @@ def _last_attempts(
 ) -> Iterator[tuple[SourceRecord, DropRecord | FailureRecord | None, InputOutcome]]:
     superseded = superseded_sources(root)
     states = {plan.folder: list_state(root, plan.folder) for plan in plans}
+    gathered = _Gathered(root, [plan for plan in plans if plan.gather_partitions], {folder: state[0] for folder, state in states.items()})
     for partition in partitions:
         former = superseded.get(partition, ())
-        done = [plan for plan in plans if partition in states[plan.folder][0]]
+        done = [plan for plan in plans if partition in states[plan.folder][0] and not plan.gather_partitions]
         deferred: dict[str, DeferredInput] = {}
         for plan in plans:
             last = states[plan.folder][1].get(partition)
             if last is not None:
                 deferred |= {one.item_id: one for one in read_part(root, plan.folder, partition, last).deferred}
-        for source, loss, outcome in _of_partition(root, done, partition, deferred):
+        for source, loss, outcome in _of_partition(root, done, partition, gathered.of_group(partition), deferred):
             if source.uri not in former:
                 yield source, loss, outcome
 
 
+class _Gathered:
+    """What became of clips in stages that deal the rows of a group of partitions out anew; the last group read is kept."""
+
+    def __init__(self, root: Root, plans: Sequence[StagePlan], done: Mapping[str, set[int]]) -> None:
+        self._root, self._plans, self._done = root, plans, done
+        self._group: range = range(0)
+        self._found: tuple[Counter[str], dict[str, Counter[str]]] = Counter(), {}
+
+    def of_group(self, partition: int) -> tuple[Counter[str], dict[str, Counter[str]]]:
+        """Samples, and reasons of losses, by video, in the group of a partition."""
+        if partition not in self._group:
+            self._found = Counter(), {}
+            for plan in self._plans:
+                try:
+                    self._group = group_of(self._root, plan, partition)
+                except FileNotFoundError:  # it has not come so far
+                    continue
+                for member in sorted(self._done[plan.folder].intersection(self._group)):
+                    self._add(plan, member)
+        return self._found
+
+    def _add(self, plan: StagePlan, partition: int) -> None:
+        samples, lost_parts = self._found
+        _collect_losses(self._root, plan, partition, False, {}, lost_parts)
+        if plan.build().writes is SampleRecord:
+            for row in read_rows(self._root, plan.folder, partition, SampleRecord):
+                samples[row.video_id] += 1
+
+
 def _of_partition(
-    root: Root, plans: Sequence[StagePlan], partition: int, deferred: Mapping[str, DeferredInput]
+    root: Root,
+    plans: Sequence[StagePlan],
+    partition: int,
+    of_group: tuple[Mapping[str, int], Mapping[str, Counter[str]]],
+    deferred: Mapping[str, DeferredInput],
 ) -> Iterator[tuple[SourceRecord, DropRecord | FailureRecord | None, InputOutcome]]:
+    samples, lost_in_group = of_group
     losses: dict[str, DropRecord | FailureRecord] = {}
     videos: dict[str, str] = {}
     clips: Counter[str] = Counter()
-    samples: Counter[str] = Counter()
     lost_parts: dict[str, Counter[str]] = {}
     for plan in plans:
         stage = plan.build()
         writes = stage.writes
         _collect_losses(root, plan, partition, stage.reads in _WHOLE, losses, lost_parts)
-        if writes in (VideoRecord, ClipRecord, SampleRecord):
+        if writes in (VideoRecord, ClipRecord):
             for row in read_rows(root, plan.folder, partition, writes):
                 if writes is VideoRecord:
                     videos[row.source_uri] = row.video_id
                 else:
-                    (clips if writes is ClipRecord else samples)[row.video_id] += 1
+                    clips[row.video_id] += 1
     for source in read_rows(root, None, partition, SourceRecord):
         video_id = videos.get(source.uri, "")
         loss = losses.get(source.uri) or losses.get(video_id)
-        parts = lost_parts.get(video_id, Counter())
-        outcome = _outcome(source.uri, loss, clips[video_id], samples[video_id], parts)
+        parts = lost_parts.get(video_id, Counter()) + lost_in_group.get(video_id, Counter())
+        outcome = _outcome(source.uri, loss, clips[video_id], samples.get(video_id, 0), parts)
         waits = deferred.get(source.uri) or deferred.get(video_id)
         if waits is not None and outcome.outcome == "pending":
             outcome = InputOutcome(source.uri, "deferred", 0, 0, f"{waits.error_class}: {waits.message}")

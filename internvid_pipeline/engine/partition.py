@@ -24,8 +24,8 @@ from internvid_pipeline.engine.publish import check_current, take_back
 from internvid_pipeline.engine.read_items import read_items
 from internvid_pipeline.engine.results import InputResult, Results, input_names, sorted_out
 from internvid_pipeline.errors import ContractError
-from internvid_pipeline.records import DropRecord, FailureRecord, MediaRef
-from internvid_pipeline.stage import Item, Stage
+from internvid_pipeline.records import DropReason, DropRecord, FailureRecord, MediaRef, SourceRecord
+from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Stage
 from internvid_pipeline.storage import (
     DeferredInput,
     Manifest,
@@ -35,6 +35,7 @@ from internvid_pipeline.storage import (
     StoredFile,
     layout,
     read_manifest,
+    read_tombstones,
     store_file,
     write_table,
 )
@@ -60,7 +61,7 @@ def run_partition(root: Root, plan: StagePlan, partition: int, host: Host, rules
         return kept.parts[-1]
     metrics.begun(plan, len(todo))
     try:
-        results, deferred = sorted_out(stage.name, todo, host.run(list(todo.values())) if todo else [])
+        results, deferred = sorted_out(stage.name, todo, _not_removed(root, stage, host.run(list(todo.values()))) if todo else [])
         item_ids = {name: item.record.item_id for name, item in inputs.items()}
         failures, again = put_off(stage.name, item_ids, deferred, kept, rules)
         results |= failures
@@ -106,6 +107,18 @@ def _empty(scratch: Path) -> None:
     for entry in scratch.iterdir():
         if not entry.name.startswith("."):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+
+
+def _not_removed(root: Root, stage: Stage[Any, Any, Any], outcomes: Sequence[Outcome[Any]]) -> Sequence[Outcome[Any]]:
+    """A video that was taken out of the data set does not come back under another address or name."""
+    removed = read_tombstones(root) if stage.reads is SourceRecord else None
+    if not removed:
+        return outcomes
+    is_removed = [
+        isinstance(outcome, Emit) and any(removed.covers(getattr(row, "video_id", "")) for row in outcome.records) for outcome in outcomes
+    ]
+    gone = Drop(DropReason.REMOVED, "was taken out of this data set (internvid remove)")
+    return [gone if is_gone else outcome for is_gone, outcome in zip(is_removed, outcomes, strict=True)]
 
 
 @dataclasses.dataclass
@@ -241,6 +254,9 @@ def _publish(root: Root, folder: str, files: Sequence[Path], scratch: Path) -> t
         one = store_file(root, file, f"{folder}/{file.relative_to(scratch).as_posix()}", "published")
         stored.append(one)
         refs[file] = MediaRef(uri=one.path, size_bytes=one.size_bytes, sha256=one.sha256)
+        index = file.with_name(f"{file.name}.idx")  # whatever name the file got, its index lies beside it
+        if index.exists():
+            stored.append(store_file(root, index, f"{one.path}.idx", "published"))
     return stored, refs
 
 

@@ -14,7 +14,7 @@ from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
-from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table
+from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table, read_tombstones
 
 _MOST_VIDEOS = 32  # a partition of InternVid's videos (5.9 min each) is then about three hours of video
 _AIMED_PARTITIONS = 16  # small inputs are cut finer, so that a machine with many cores has something to share
@@ -45,7 +45,7 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
     numbers: list[int] = []
     for _ in range(len(inputs) + 10):
         known = index.read().table
-        fresh = _unknown(inputs, known)
+        fresh = _not_removed(root, _unknown(inputs, known))
         parts = list(_cut(_with_duplicates(fresh, known), source))
         for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
             own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
@@ -66,14 +66,20 @@ def _unknown(inputs: Sequence[Input], known: pa.Table) -> list[Input]:
     return [entry for entry, is_known in zip(inputs, mask.to_pylist(), strict=True) if not is_known]
 
 
-def num_unknown(inputs: Sequence[Input], known: pa.Table) -> int:
-    """How many of the inputs no partition holds."""
-    return len(_unknown(inputs, known))
+def num_unknown(root: Root, inputs: Sequence[Input], known: pa.Table) -> int:
+    """How many of the inputs no partition holds, nor ever shall: what was taken out does not come back."""
+    return len(_not_removed(root, _unknown(inputs, known)))
 
 
 def part_videos(source: SourceConfig, num_inputs: int) -> int:
     """Most videos in a partition, for so many new inputs."""
     return source.partition_videos or max(1, min(_MOST_VIDEOS, -(-num_inputs // _AIMED_PARTITIONS)))
+
+
+def _not_removed(root: Root, inputs: Sequence[Input]) -> list[Input]:
+    """Inputs that nobody has asked to take out."""
+    removed = read_tombstones(root) if inputs else None
+    return [entry for entry in inputs if removed is None or not removed.covers(entry.uri, source_id(entry))]
 
 
 def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:

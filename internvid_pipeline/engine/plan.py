@@ -37,11 +37,17 @@ class StagePlan:
     deadline_factor: float
     dataset: str = ""
     nodes: int = 1
+    gather_partitions: int = 0
 
     @property
     def folder(self) -> str:
         """Where this stage's results lie below the root."""
         return layout.stage_folder(self.name, self.fingerprint)
+
+    @property
+    def is_barrier(self) -> bool:
+        """True where the stages before must be done with more than the partition at hand."""
+        return self.needs_reduce or self.gather_partitions > 0
 
     @property
     def needs(self) -> dict[str, float]:
@@ -104,6 +110,7 @@ def _plan_stage(
         max_workers=placement.max_workers,
         custom=dict(placement.custom),
         deadline_factor=placement.deadline_factor,
+        gather_partitions=stage.gather_partitions,
     )
 
 

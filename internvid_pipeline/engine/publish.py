@@ -19,6 +19,7 @@ from internvid_pipeline.engine.ownership import Superseded, newest
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.records import MediaRef
 from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, layout, manifest_from_json, read_manifest
+from internvid_pipeline.storage.inventory import list_files, list_folders
 
 _WITHDRAWAL = re.compile(r"\d{5,}\.withdrawn\.json")
 _STEP_BYTES = 2**24
@@ -124,13 +125,13 @@ def _sweep(root: Root, plan: StagePlan, ready: str) -> int:
     """Deletes files in the folder that no manifest of the stage names. Only before the generation is ready, when none of its own workers
     has begun: whoever finds that another driver is further leaves the rest to it."""
     assert plan.publish_dir is not None
-    names = [name for name in root.list_names(plan.publish_dir) if root.size_bytes(f"{plan.publish_dir}/{name}") is not None]
-    if not names:
+    folders = [plan.publish_dir, *(f"{plan.publish_dir}/{name}" for name in list_folders(root, plan.publish_dir))]
+    paths = sorted(file.path for folder in folders for file in list_files(root, folder))
+    if not paths:
         return 0
     own = {file.path for partition in done_partitions(root, plan.folder) for file in read_manifest(root, plan.folder, partition).files}
     num_deleted = 0
-    for name in names:
-        path = f"{plan.publish_dir}/{name}"
+    for path in paths:
         if path not in own and not root.exists(ready):
             root.delete(path)
             num_deleted += 1

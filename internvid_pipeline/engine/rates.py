@@ -78,7 +78,7 @@ def _rate(plan: StagePlan, status: StageStatus, hours: float) -> StageRate:
         files_per_partition=status.files / status.partitions_done,
         reads_per_partition=reads_per_partition(plan),
         reads_per_item=float(reads_media(plan)),
-        needs_reduce=plan.needs_reduce,
+        needs_reduce=plan.is_barrier,
         max_workers=plan.max_workers,
         basis="measured",
         source=f"{status.partitions_done} partitions, {hours:.3g} h of video",

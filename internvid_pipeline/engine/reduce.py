@@ -22,7 +22,7 @@ class Reduced:
     files: Mapping[str, MediaRef] = field(default_factory=dict)
 
 
-class _Tables:
+class PlanTables:
     """See `stage.SetTables`."""
 
     def __init__(self, root: Root, plan: StagePlan, stage: Stage[Any, Any, Any], partitions: Sequence[int]) -> None:
@@ -49,7 +49,7 @@ def reduced_of(root: Root, plan: StagePlan, partitions: Sequence[int]) -> Reduce
     if not root.exists(path):
         stage = plan.build()
         with owned_scratch() as folder:
-            numbers = stage.reduce(_Tables(root, plan, stage, partitions), folder)
+            numbers = stage.reduce(PlanTables(root, plan, stage, partitions), folder)
             files = {file.name: _stored(root, plan, file) for file in sorted(folder.iterdir()) if not file.name.startswith(".")}
         content = {"numbers": numbers, "files": {name: asdict(file) for name, file in files.items()}}
         root.put_bytes_if_absent(path, json.dumps(content, sort_keys=True).encode())

@@ -10,6 +10,7 @@ from internvid_pipeline.config import DatasetConfig, to_yaml
 from internvid_pipeline.engine import inline
 from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, deferred_error
+from internvid_pipeline.engine.gather import open_groups, without_groups_of
 from internvid_pipeline.engine.intake import Intake
 from internvid_pipeline.engine.ownership import own_runs
 from internvid_pipeline.engine.parts import is_due, is_whole, utc_now
@@ -19,10 +20,11 @@ from internvid_pipeline.engine.publish import withdraw_superseded
 from internvid_pipeline.engine.reduce import reduced_of
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.segments import cut_segments, segment_lines
+from internvid_pipeline.engine.shard_index import write_shard_index
 from internvid_pipeline.engine.status import StatusReader
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.registry import build_stages, resolved
-from internvid_pipeline.storage import Root, check_root_uri, done_partitions, layout, read_part
+from internvid_pipeline.storage import Root, check_root_uri, done_partitions, finish_removals, layout, read_part
 from internvid_pipeline.storage.inventory import list_state
 
 ENGINES = ("ray", "inline")
@@ -85,6 +87,7 @@ def run_dataset(
         return collected
     root.check_writable()
     root.clean_staging()
+    finish_removals(root)
     index = SourceIndex(root)
     fresh = intake.append(index) if intake else []
     partitions = index.read().partitions
@@ -94,6 +97,8 @@ def run_dataset(
     reader = StatusReader(root, chosen, partitions, writes_summaries=True)
     with watched(reader, observer):
         errors = _run_plan(root, config, chosen, index, engine)
+    for plan in chosen:
+        write_shard_index(root, plan)
     statuses = [*(collected.statuses if collected is not None else ()), *reader.read()]
     return RunReport(statuses, len(partitions), len(fresh), errors)
 
@@ -117,6 +122,8 @@ def _run_plan(root: Root, config: DatasetConfig, plans: Sequence[StagePlan], ind
     """Runs the plan over all partitions, and once more over those with deferred inputs whose time has come by then: their site may be
     open again. Returns what could not be run; what is deferred is not among it."""
     errors: list[PartitionError] = []
+    for plan in plans:
+        open_groups(root, plan, index.ranges)
     run = _Run(root, config, plans, index, engine)
     for _ in range(_PASSES):
         result = run.run_pass(errors)
@@ -183,7 +190,7 @@ def _is_anything_to_do(root: Root, plans: Sequence[StagePlan], partitions: Seque
     for plan in plans:
         if plan.needs_reduce and numbers:
             return False
-        if any(partition not in numbers for partition in partitions_to_do(root, plan, partitions)):
+        if without_groups_of(root, plan, partitions_to_do(root, plan, partitions), numbers):
             return True
     return False
 
@@ -212,7 +219,7 @@ def _run_segments(
     result = SegmentResult()
     for segment in segments:
         lost = {error.partition for error in [*earlier, *result.errors]}
-        todo = {plan.name: [number for number in partitions_to_do(root, plan, partitions) if number not in lost] for plan in segment}
+        todo = {plan.name: without_groups_of(root, plan, partitions_to_do(root, plan, partitions), lost) for plan in segment}
         if not any(todo.values()):
             continue
         if lost and any(plan.needs_reduce for plan in segment):

@@ -65,7 +65,7 @@ def cut_segments(plans: Sequence[StagePlan], machines: Machines | None) -> list[
     for plan in plans:
         if machines is not None:
             _check_one(plan, machines)
-        if not segments or plan.needs_reduce or (machines is not None and not _fit([*segments[-1], plan], machines)):
+        if not segments or plan.is_barrier or (machines is not None and not _fit([*segments[-1], plan], machines)):
             segments.append([])
         segments[-1].append(plan)
     return segments
@@ -110,6 +110,6 @@ def segment_lines(segments: Sequence[Sequence[StagePlan]]) -> list[str]:
     for number, segment in enumerate(segments, 1):
         reason = ""
         if number > 1:
-            reason = " (looks at all partitions first)" if segment[0].needs_reduce else " (has no room beside those before it)"
+            reason = " (looks at many partitions at once)" if segment[0].is_barrier else " (has no room beside those before it)"
         lines.append(f"segment {number} of {len(segments)}: {', '.join(plan.name for plan in segment)}{reason}")
     return lines

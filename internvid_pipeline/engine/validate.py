@@ -9,12 +9,24 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from internvid_pipeline.engine.attempts import superseded_names
+from internvid_pipeline.engine.gather import group_of
 from internvid_pipeline.engine.parts import read_kept
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScanRecord, ScoreRecord, VideoRecord, schema_of
+from internvid_pipeline.records import (
+    CaptionRecord,
+    ClipRecord,
+    MediaRef,
+    SampleRecord,
+    ScanRecord,
+    ScoreRecord,
+    SelectionRecord,
+    VideoRecord,
+    schema_of,
+)
 from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_arrow, read_manifest, read_table
 from internvid_pipeline.storage.inventory import list_state
 
@@ -54,6 +66,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
     writes = {plan.folder: plan.build().writes for plan in plans}
     seen: dict[str, dict[str, int]] = {plan.folder: {} for plan in plans}
     superseded = superseded_names(root, plans)
+    captions = _Captions(root)
     for partition in sorted(partitions):
         sizes: dict[str, int] = {}  # of the files that this partition's manifests name: rows may point at those of a stage before
         for plan in plans:
@@ -76,7 +89,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             )
             if writes[plan.folder] is SampleRecord:
                 report.checked_samples += len(rows)
-                report.problems += _check_samples(root, rows)
+                report.problems += _check_samples(root, rows, captions.of(plan, partition))
     for plan in plans:
         report.problems += _check_summary(root, plan, done[plan.folder])
     report.warnings = [f"{count} rows of {name} were made by stand-ins, not by models" for name, count in stand_ins.items() if count]
@@ -195,26 +208,49 @@ def _refs(value: Any) -> Iterator[MediaRef]:
             yield from _refs(getattr(value, one.name))
 
 
-def _check_samples(root: Root, rows: Sequence[SampleRecord]) -> Iterator[Problem]:
-    """Each sample's bytes are a piece of tar with exactly its three parts, and these are of one clip."""
+class _Captions:
+    """The captions that the selections chose, by item; of the last group of partitions that was asked for."""
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._group: Sequence[int] = range(0)
+        self._found: dict[str, str] = {}
+
+    def of(self, plan: StagePlan, partition: int) -> Mapping[str, str]:
+        """Of the partitions whose clips a partition of shards may hold."""
+        if partition not in self._group and plan.reads is not None:
+            try:
+                self._group = group_of(self._root, plan, partition) if plan.gather_partitions else [partition]
+                rows = [row for member in self._group for row in read_rows(self._root, plan.reads, member, SelectionRecord)]
+            except (FileNotFoundError, StorageError):
+                rows = []  # reported where that table is looked at
+            self._found = {row.item_id: row.caption for row in rows}
+        return self._found
+
+
+def _check_samples(root: Root, rows: Sequence[SampleRecord], captions: Mapping[str, str]) -> Iterator[Problem]:
+    """Each sample's bytes are a piece of tar with exactly its three parts, and these are of one clip. captions: by item."""
     for row in rows:
         where = f"{row.media.uri}, {row.clip_id}"
         try:
-            parts = _tar_parts(root.read_media(row.media))
+            members = _tar_parts(root.read_media(row.media))
         except (FileNotFoundError, StorageError, tarfile.TarError) as error:
             yield Problem(where, f"cannot be read: {error}")
             continue
         names = [f"{row.clip_id}.{part}" for part in _PARTS]
-        if sorted(parts) != names:
-            yield Problem(where, f"holds {', '.join(sorted(parts)) or 'nothing'}; a sample is {', '.join(names)}")
+        there = sorted(name for name, _ in members)
+        if there != names:
+            yield Problem(where, f"holds {', '.join(there) or 'nothing'}; a sample is {', '.join(names)}")
             continue
-        yield from _check_content(where, row, parts)
+        yield from _check_content(where, row, dict(members))
+        if captions.get(row.item_id, "") != dict(members)[names[2]].decode(errors="replace"):
+            yield Problem(where, "its txt is not the caption that the selection chose")
 
 
-def _tar_parts(data: bytes) -> dict[str, bytes]:
+def _tar_parts(data: bytes) -> list[tuple[str, bytes]]:
     """Members of a piece of tar, which lacks the zero blocks that end a whole one."""
     with tarfile.open(fileobj=io.BytesIO(data + bytes(2 * tarfile.BLOCKSIZE)), mode="r:") as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+        return [(member.name, tar.extractfile(member).read()) for member in tar.getmembers()]  # type: ignore[union-attr]
 
 
 def _check_content(where: str, row: SampleRecord, parts: dict[str, bytes]) -> Iterator[Problem]:

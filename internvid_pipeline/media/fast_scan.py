@@ -1,8 +1,8 @@
 """The fast pass: pictures that no other refers to are not decoded; where they are shown is known from the packets.
 
-All pictures that others refer to are decoded in full, loop filter included, so that none of them drifts from what the encoder saw and frames
-kept for models are the same as in the full pass. Near a key frame, and after a packet so large that it may begin a shot, everything is
-decoded, so that most cuts are found exactly at once.
+All pictures that others refer to are decoded in full, loop filter included, so that none of them drifts from what the encoder saw and
+frames kept for models are the same as in the full pass. Near a key frame, and after a packet so large that it may begin a shot,
+everything is decoded, so that most cuts are found exactly at once.
 """
 
 from collections import deque

@@ -5,6 +5,8 @@ from internvid_pipeline.records.candidate import CandidateRecord
 from internvid_pipeline.records.caption import CaptionRecord, CaptionScale
 from internvid_pipeline.records.clip import ClipRecord, FrameRef
 from internvid_pipeline.records.clip_request import ClipRequest, ListedScore
+from internvid_pipeline.records.duplicate import ClipHashRecord, DuplicateRecord, FrameHash
+from internvid_pipeline.records.embedding import EmbeddingRecord, stored_vectors
 from internvid_pipeline.records.loss import DropReason, DropRecord, FailureRecord
 from internvid_pipeline.records.media_ref import MediaRef
 from internvid_pipeline.records.scan import ScanRecord
@@ -18,11 +20,15 @@ __all__ = [
     "CaptionRecord",
     "CaptionScale",
     "Chapter",
+    "ClipHashRecord",
     "ClipRecord",
     "ClipRequest",
     "DropReason",
     "DropRecord",
+    "DuplicateRecord",
+    "EmbeddingRecord",
     "FailureRecord",
+    "FrameHash",
     "FrameRef",
     "ListedScore",
     "MediaRef",
@@ -36,5 +42,6 @@ __all__ = [
     "from_row",
     "from_table",
     "schema_of",
+    "stored_vectors",
     "to_table",
 ]

@@ -34,6 +34,7 @@ class DropReason(StrEnum):
     NOT_MATCHING = "not_matching"  # a condition is false
     NOT_DRAWN = "not_drawn"  # a random draw took others
     OVER_QUOTA = "over_quota"  # there are enough of its language, category, …
+    REMOVED = "removed"  # somebody asked for it to be taken out of this data set (internvid remove)
     MISSING_VALUE = "missing_value"  # a rule looks at a value that this item does not have
 
 

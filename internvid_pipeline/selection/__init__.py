@@ -5,6 +5,7 @@ from internvid_pipeline.selection.draws import inverse_count_draw, uniform_draw
 from internvid_pipeline.selection.expressions import columns_of
 from internvid_pipeline.selection.rules import DrawRule, Rule, Selection
 from internvid_pipeline.selection.selector import KEPT, decide
+from internvid_pipeline.selection.shuffle import shuffled_apart
 
 __all__ = [
     "KEPT",
@@ -16,5 +17,6 @@ __all__ = [
     "decide",
     "inverse_count_draw",
     "known_columns",
+    "shuffled_apart",
     "uniform_draw",
 ]

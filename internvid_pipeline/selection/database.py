@@ -7,20 +7,21 @@ from types import TracebackType
 import pyarrow as pa
 
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, ScoreRecord, VideoRecord, schema_of
+from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, DuplicateRecord, ScoreRecord, VideoRecord, schema_of
 
-_VIDEO, _CAPTION = "video_", "caption_"
+_VIDEO, _CAPTION, _DUPLICATE = "video_", "caption_", "duplicate_"
 _DEFAULT_MEMORY_MB = 2000
-_ALIASES = {"clip": "c", "video": "v", "caption": "t", "score": "s"}
+_ALIASES = {"clip": "c", "video": "v", "caption": "t", "score": "s", "duplicate": "d"}
 
 
 class SetDatabase:
     """Tables come in partition by partition; `rows` then is one table over all: number (bigint, the order of the set), partition,
     clip_id, video_id and the asked columns.
 
-    columns: of ClipRecord by their names; `video_<column>` of VideoRecord; `caption_<scale>` the text of a scale; any other name is a
-    scorer, whose value is the highest where several captions of a clip were scored. folder: for what does not fit into `memory_mb`;
-    None keeps all in memory. Raises UsageError for a column that holds no plain values.
+    columns: of ClipRecord by their names; `video_<column>` of VideoRecord; `caption_<scale>` the text of a scale; `duplicate_of` and the
+    others of DuplicateRecord (a clip whose doubles were not looked for has "not looked for" there, so that it is not taken for unique);
+    any other name is a scorer, whose value is the highest where several captions of a clip were scored. folder: for what does not fit
+    into `memory_mb`; None keeps all in memory. Raises UsageError for a column that holds no plain values.
     """
 
     def __init__(self, columns: Iterable[str], folder: Path | None = None, memory_mb: int = _DEFAULT_MEMORY_MB) -> None:
@@ -49,15 +50,25 @@ class SetDatabase:
 
     def needed(self, record_type: type) -> list[str]:
         """Columns of a table that `add` will look at."""
-        by_type = {ClipRecord: "clips", VideoRecord: "videos", CaptionRecord: "captions", ScoreRecord: "scores"}
+        by_type = {
+            ClipRecord: "clips",
+            VideoRecord: "videos",
+            CaptionRecord: "captions",
+            ScoreRecord: "scores",
+            DuplicateRecord: "duplicates",
+        }
         return [field for field, _ in self._raw_tables()[by_type[record_type]] if field not in ("number", "partition")]
 
-    def add(self, partition: int, clips: pa.Table, videos: pa.Table, captions: pa.Table, scores: pa.Table) -> None:
-        """One partition's rows of the four tables; further columns than `needed` are left aside."""
+    def add(
+        self, partition: int, clips: pa.Table, videos: pa.Table, captions: pa.Table, scores: pa.Table, duplicates: pa.Table | None = None
+    ) -> None:
+        """One partition's rows of the tables; further columns than `needed` are left aside."""
+        duplicates = schema_of(DuplicateRecord).empty_table() if duplicates is None else duplicates
         numbers = pa.array(range(self._num_rows, self._num_rows + clips.num_rows), pa.int64())
         self._num_rows += clips.num_rows
         clips = clips.append_column("number", numbers).append_column("partition", pa.array([partition] * clips.num_rows, pa.int64()))
-        for name, table in (("clips", clips), ("videos", videos), ("captions", captions), ("scores", scores)):
+        tables = {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates}
+        for name, table in tables.items():
             fields = [field for field, _ in self._raw_tables()[name]]
             chosen = table.select(fields)
             self.connection.register("incoming", chosen)
@@ -78,7 +89,8 @@ class SetDatabase:
             f"CREATE TABLE rows AS SELECT c.number, c.partition, c.clip_id, c.video_id{wanted} FROM raw_clips c "
             "LEFT JOIN (SELECT DISTINCT ON (video_id) * FROM raw_videos) v ON c.video_id = v.video_id "
             f"LEFT JOIN (SELECT clip_id{maxima} FROM raw_scores GROUP BY clip_id) s ON c.clip_id = s.clip_id "
-            f"LEFT JOIN (SELECT clip_id{texts} FROM raw_captions GROUP BY clip_id) t ON c.clip_id = t.clip_id ORDER BY c.number"
+            f"LEFT JOIN (SELECT clip_id{texts} FROM raw_captions GROUP BY clip_id) t ON c.clip_id = t.clip_id "
+            "LEFT JOIN (SELECT DISTINCT ON (clip_id) * FROM raw_duplicates) d ON c.clip_id = d.clip_id ORDER BY c.number"
         )
         for name in self._raw_tables():
             self.connection.execute(f"DROP TABLE raw_{name}")
@@ -86,20 +98,25 @@ class SetDatabase:
     def _expression(self, column: str) -> str:
         kind = self._sources[column]
         field = column.removeprefix(_VIDEO) if kind == "video" else column
+        if kind == "duplicate" and _sql_type(DuplicateRecord, column) == "VARCHAR":
+            return f"CASE WHEN d.clip_id IS NULL THEN 'not looked for' ELSE d.{quoted(field)} END"
         return f"{_ALIASES[kind]}.{quoted(field)}"
 
     def _raw_tables(self) -> dict[str, list[tuple[str, str]]]:
         """Columns and SQL types of the tables as they come in."""
         clips = [("number", "BIGINT"), ("partition", "BIGINT"), ("clip_id", "VARCHAR"), ("video_id", "VARCHAR")]
         videos = [("video_id", "VARCHAR")]
+        duplicates = [("clip_id", "VARCHAR")]
         for column, kind in self._sources.items():
             if kind == "clip":
                 clips.append((column, _sql_type(ClipRecord, column)))
             elif kind == "video":
                 videos.append((column.removeprefix(_VIDEO), _sql_type(VideoRecord, column.removeprefix(_VIDEO))))
+            elif kind == "duplicate":
+                duplicates.append((column, _sql_type(DuplicateRecord, column)))
         captions = [("clip_id", "VARCHAR"), ("scale", "VARCHAR"), ("text", "VARCHAR")]
         scores = [("clip_id", "VARCHAR"), ("scorer", "VARCHAR"), ("value", "DOUBLE")]
-        return {"clips": clips, "videos": videos, "captions": captions, "scores": scores}
+        return {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates}
 
 
 def _source(column: str) -> str:
@@ -110,6 +127,8 @@ def _source(column: str) -> str:
     if column.startswith(_VIDEO) and column.removeprefix(_VIDEO) in schema_of(VideoRecord).names:
         _sql_type(VideoRecord, column.removeprefix(_VIDEO))
         return "video"
+    if column.startswith(_DUPLICATE) and column in schema_of(DuplicateRecord).names:
+        return "duplicate"
     return "caption" if column.startswith(_CAPTION) and column.removeprefix(_CAPTION) in set(CaptionScale) else "score"
 
 
@@ -142,4 +161,5 @@ def known_columns() -> list[str]:
     found = []
     for record_type, prefix in ((ClipRecord, ""), (VideoRecord, _VIDEO)):
         found += [prefix + field.name for field in schema_of(record_type) if _plain_type(field.type) and field.name != "video_id"]
+    found += [name for name in schema_of(DuplicateRecord).names if name.startswith(_DUPLICATE)]
     return [*found, *(f"{_CAPTION}{scale}" for scale in CaptionScale)]

@@ -17,8 +17,10 @@ from internvid_pipeline.storage.manifest import (
     read_parts,
 )
 from internvid_pipeline.storage.media_tar import MediaTarWriter, file_sha256
+from internvid_pipeline.storage.removal_journal import RemovalJournal, finish_removals
 from internvid_pipeline.storage.retry import is_transient, retried
 from internvid_pipeline.storage.root import Root, check_root_uri, local_path
+from internvid_pipeline.storage.sample_tar import SampleTarWriter, index_bytes, index_offsets
 from internvid_pipeline.storage.scratch import (
     held_bytes,
     owned_folder,
@@ -29,7 +31,8 @@ from internvid_pipeline.storage.scratch import (
     scratch_bound_bytes,
 )
 from internvid_pipeline.storage.secrets import redacted
-from internvid_pipeline.storage.tables import read_arrow, read_parquet, read_table, write_arrow, write_table
+from internvid_pipeline.storage.tables import parquet_bytes, read_arrow, read_parquet, read_table, write_arrow, write_table
+from internvid_pipeline.storage.tombstones import Tombstones, add_tombstones, read_tombstones
 
 __all__ = [
     "DeferredInput",
@@ -37,18 +40,26 @@ __all__ = [
     "Manifest",
     "MediaTarWriter",
     "PartManifest",
+    "RemovalJournal",
     "Root",
+    "SampleTarWriter",
     "StoredFile",
+    "Tombstones",
+    "add_tombstones",
     "check_root_uri",
     "done_partitions",
     "file_sha256",
+    "finish_removals",
     "held_bytes",
+    "index_bytes",
+    "index_offsets",
     "is_transient",
     "layout",
     "local_path",
     "manifest_from_json",
     "owned_folder",
     "owned_scratch",
+    "parquet_bytes",
     "part_from_json",
     "read_arrow",
     "read_manifest",
@@ -56,6 +67,7 @@ __all__ = [
     "read_part",
     "read_parts",
     "read_table",
+    "read_tombstones",
     "redacted",
     "remove_orphans",
     "remove_own",

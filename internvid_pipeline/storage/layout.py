@@ -9,6 +9,8 @@ EXCLUDED = "sources/excluded.parquet"  # inputs that source.exclude_ids left out
 COLLECTED = "collect"  # the data set of what queries and channels show
 DATASET_FILE = "dataset.yaml"
 SHARDS = "shards"
+REMOVED = "removed"
+EXPORT_LOG = "export_log"  # which exports were made: never data
 GENERATIONS = "generations"  # who owns what: never data, and nothing is lost without it while nobody runs
 STAGING = ".tmp"  # never data
 _MANIFEST_ENDING = ".manifest.json"
@@ -75,6 +77,21 @@ def reduced_file(folder: str) -> str:
 def reduced_folder(folder: str) -> str:
     """Files that the stage's `reduce` wrote."""
     return f"{folder}/reduced"
+
+
+def groups_folder(folder: str) -> str:
+    """Groups of partitions whose rows are dealt out among them: `00000-00063.json` names one, `00000-00063.parquet` says who gets what."""
+    return f"{folder}/groups"
+
+
+def group_name(first: int, last: int) -> str:
+    """A group of partitions `first` to `last`."""
+    return f"{partition_name(first)}-{partition_name(last)}"
+
+
+def shard_index(publish_folder: str) -> str:
+    """All shards of a selection in the form of WebDataset's `wids`: a view."""
+    return f"{publish_folder}/index.json"
 
 
 def summary_file(folder: str) -> str:

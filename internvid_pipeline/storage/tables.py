@@ -28,6 +28,13 @@ def write_arrow(table: pa.Table, target: Path) -> None:
         raise StorageError(f"cannot write {target}: {error.strerror or error}") from error
 
 
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The bytes that `write_arrow` would write."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
 def read_arrow(root: Root, path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """A table of the root, or these columns of it in this order. Raises FileNotFoundError, StorageError where it is not whole."""
     return read_parquet(root.read_bytes(path), f"{path} in {root.uri}", columns)

@@ -22,6 +22,7 @@ from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.validate import validate_dataset
 from internvid_pipeline.media.synth import make_demo_videos
 from internvid_pipeline.records import CaptionRecord, ClipRecord
+from internvid_pipeline.removal import remove_videos
 from tests.conftest import contents, manifest_times
 from tests.e2e.test_resume_after_kill import finish, kill_tree, start, wait_for_progress
 
@@ -202,6 +203,30 @@ def test_changed_prompt(demo: Path, tmp_path: Path):
     run_dataset(back, engine="inline")
     assert len(samples(root)) == len(samples(demo)), "going back packs the old captions again"
     assert {sample["txt"] for sample in samples(root)} == {sample["txt"] for sample in samples(demo)}
+
+
+def test_a_video_is_taken_out(demo: Path, tmp_path: Path):
+    """Of real tables: scans, kept frames and clips lie in tars of the partition, and rows of other videos point into the same tars."""
+    root = copy_of(demo, tmp_path / "copy")
+    description = root / "dataset.yaml"
+    description.write_text(description.read_text().replace(f"root: {demo}", f"root: {root}"))
+    clips = table(root, ClipRecord)
+    gone = next(clip for clip in clips if Path(clip.source_uri).name.startswith("01_"))  # of which 07 is a copy: it goes too
+    kept = {sample["__key__"]: sample["mp4"] for sample in samples(root) if not sample["__key__"].startswith(gone.video_id)}
+    opened, _, plans, partitions = open_dataset(str(root))
+    report = remove_videos(opened, plans, [gone.video_id])
+    assert report.rows["cut_clips"] == sum(clip.video_id == gone.video_id for clip in clips)
+    assert {sample["__key__"]: sample["mp4"] for sample in samples(root)} == kept
+    assert validate_dataset(opened, plans, partitions, read_media=True).problems == []
+    files = [path for path in root.rglob("*") if path.is_file() and root / "videos" not in path.parents]
+    left = [path for path in files if gone.video_id.encode() in path.read_bytes()]
+    assert left == []
+    for clip in table(root, ClipRecord):
+        for frame in clip.frames:
+            assert opened.read_media(frame.media)[:2] == b"\xff\xd8", "a JPEG, where the row says"
+    before = manifest_times(root)
+    assert run_dataset(config_of(root, f"source.path={demo / 'videos'}"), engine="inline").new_partitions == 0
+    assert manifest_times(root) == before
 
 
 def test_placement_recomputes_nothing(demo: Path):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from internvid_pipeline.cli.dataset import open_dataset
-from internvid_pipeline.config import load_config
+from internvid_pipeline.config import config_from, load_config
 from internvid_pipeline.engine import StatusReader, read_losses, run_dataset
 from internvid_pipeline.engine.outcomes import input_outcomes
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.validate import validate_dataset
-from internvid_pipeline.records import ClipRecord
+from internvid_pipeline.records import ClipRecord, DuplicateRecord
 from tests.conftest import shared_videos
 
 pytestmark = pytest.mark.skipif(shared_videos() is None, reason="no real test videos: set INTERNVID_TEST_VIDEOS to their folder")
@@ -22,7 +22,11 @@ pytestmark = pytest.mark.skipif(shared_videos() is None, reason="no real test vi
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("real") / "root"
-    report = run_dataset(load_config("demo", [f"root={place}", f"source.path={shared_videos()}"]), engine="inline")
+    demo = load_config("demo", [f"root={place}", f"source.path={shared_videos()}"]).model_dump(mode="json")
+    stages = list(demo["stages"].items())
+    after = [key for key, _ in stages].index("cut_clips") + 1
+    stages[after:after] = [("hash_clips", {}), ("deduplicate_clips", {})]
+    report = run_dataset(config_from({**demo, "stages": dict(stages)}), engine="inline")
     assert not report.errors
     return place
 
@@ -81,3 +85,16 @@ def test_hard_cuts_are_found(root: Path):
     found = [any(abs(frame - start) <= 2 for start in starts.get(name, ())) for name, frame in cuts]
     assert len(cuts) >= 30
     assert sum(found) >= len(cuts) - 2
+
+
+def test_one_footage_in_two_files_is_found_and_nothing_else(root: Path):
+    """s06 and s07 are one take in two codecs; d02 is the beginning of s01, telecined and stretched. s13 is of the same film as s01 but
+    shows other scenes of it, so that it must not be taken for a double."""
+    opened, _, plans, partitions = open_dataset(str(root))
+    by_name = {plan.name: plan for plan in plans}
+    clips = [row for partition in partitions for row in read_rows(opened, by_name["cut_clips"].folder, partition, ClipRecord)]
+    files = {clip.clip_id: Path(clip.source_uri).name[:3] for clip in clips}
+    folder = by_name["deduplicate_clips"].folder
+    doubles = [row for partition in partitions for row in read_rows(opened, folder, partition, DuplicateRecord) if row.duplicate_of]
+    found = Counter(tuple(sorted((files[row.clip_id], files[row.duplicate_of or ""]))) for row in doubles)
+    assert found == {("d02", "s01"): sum(name == "d02" for name in files.values()), ("s06", "s07"): 1}

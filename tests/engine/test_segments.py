@@ -76,7 +76,7 @@ def test_the_fewest_workers_count():
 
 def test_a_barrier_begins_a_segment_and_says_why():
     segments = cut_segments(plans({"CPU": 1}, {"CPU": 1}, barrier=1), [{"CPU": 9}])
-    assert segment_lines(segments)[1] == "segment 2 of 2: s1 (looks at all partitions first)"
+    assert segment_lines(segments)[1] == "segment 2 of 2: s1 (looks at many partitions at once)"
     assert segment_lines(segments[:1]) == []
 
 

@@ -100,7 +100,7 @@ def test_only_what_changed_is_sent_again(hub: Hub, made_set: Path, tmp_path: Pat
     again = json.loads(publish(hub, made_set, tmp_path, "--json").stdout)
     assert [(one["sent"], one["commits"]) for one in again] == [(0, 0), (0, 0)]
     assert hub.uploads() == []
-    spoiled = shards[2]
+    spoiled = shards[-1]
     hub.repos["me/made"][spoiled] = b"another"
     hub.repos["me/made"]["data/default/000/99999-00000.tar"] = b"of an earlier version"
     hub.repos["me/made"]["notes.md"] = b"the owner's"
@@ -141,6 +141,30 @@ def test_a_killed_upload_goes_on(hub: Hub, made_set: Path, tmp_path: Path):
     assert not arrived & set(sent) and len(sent) == len(set(sent))
     wanted = {path.name for path in (made_set / "shards").rglob("*.tar")}
     assert {name.rsplit("/", 1)[-1] for name in hub.repos["me/made"] if name.endswith(".tar")} == wanted
+
+
+def test_a_removal_is_pushed(hub: Hub, made_set: Path, tmp_path: Path):
+    """The repositories then hold nothing of the video, and only what it was in is sent again."""
+    root = tmp_path / "root"
+    shutil.copytree(made_set, root)
+    (root / "dataset.yaml").write_text((made_set / "dataset.yaml").read_text().replace(str(made_set), str(root)))
+    assert publish(hub, root, tmp_path, "--licence", "cc-by-4.0").returncode == 0
+    gone = "youtube-00000000003"
+    assert any(gone.encode() in data for data in hub.repos["me/made"].values())
+    hub.requests.clear()
+    line = [sys.executable, "-m", "internvid_pipeline.cli.main", "remove", str(root), "--video-id", gone, "--yes", "--json"]
+    done = subprocess.run(line, env=environment(hub, tmp_path), cwd=REPO, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [one["repo"] for one in report["pushed"]] == ["me/made", "me/made-metadata"]
+    assert len(hub.uploads()) <= len(report["shards"]) + 2 * 2, "changed shards and tables, nothing else"
+    for repo in ("me/made", "me/made-metadata"):
+        for name, data in hub.repos[repo].items():
+            assert gone.encode() not in data, name
+            if name.endswith(".parquet"):
+                (tmp_path / "table.parquet").write_bytes(data)
+                assert gone not in str(pq.read_table(tmp_path / "table.parquet").to_pylist())
+    assert "cc-by-4.0" in hub.repos["me/made"]["README.md"].decode()
 
 
 def test_ids_only(hub: Hub, made_set: Path, tmp_path: Path):

@@ -39,7 +39,7 @@ def shard_files(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int
         for file in read_manifest(root, writer.folder, partition).files:
             folder, _, rest = file.path.partition("/")
             selection, _, name = rest.partition("/")
-            if file.kind == "published" and folder == layout.SHARDS and selection in selections:
+            if file.kind == "published" and folder == layout.SHARDS and selection in selections and name.endswith(".tar"):
                 ref = MediaRef(uri=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
                 yield HubFile(shard_path(selection, name), file.size_bytes, file.sha256, ref=ref)
 
