@@ -11,6 +11,15 @@ from internvid_pipeline.records.scan import ScanRecord
 from internvid_pipeline.records.score import ScoreRecord
 from internvid_pipeline.records.selection import SampleRecord, SelectionRecord
 from internvid_pipeline.records.source import SourceRecord
+from internvid_pipeline.records.speech import (
+    ClipTranscript,
+    LanguageEvidence,
+    SpeechRecord,
+    SpeechSource,
+    SpokenWord,
+    TranscriptRecord,
+    Utterance,
+)
 from internvid_pipeline.records.video import Chapter, SubtitleRef, VideoRecord
 
 __all__ = [
@@ -20,10 +29,12 @@ __all__ = [
     "Chapter",
     "ClipRecord",
     "ClipRequest",
+    "ClipTranscript",
     "DropReason",
     "DropRecord",
     "FailureRecord",
     "FrameRef",
+    "LanguageEvidence",
     "ListedScore",
     "MediaRef",
     "SampleRecord",
@@ -31,7 +42,12 @@ __all__ = [
     "ScoreRecord",
     "SelectionRecord",
     "SourceRecord",
+    "SpeechRecord",
+    "SpeechSource",
+    "SpokenWord",
     "SubtitleRef",
+    "TranscriptRecord",
+    "Utterance",
     "VideoRecord",
     "from_row",
     "from_table",
