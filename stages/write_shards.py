@@ -16,11 +16,14 @@ from internvid_pipeline.records import (
     SampleRecord,
     ScoreRecord,
     SelectionRecord,
+    SpeechRecord,
     VideoRecord,
     schema_of,
 )
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage
 from internvid_pipeline.storage import layout
+from internvid_pipeline.text.transcripts import speech_json
+from internvid_pipeline.text.vtt import to_vtt
 from internvid_pipeline.units import timestamp
 
 SAMPLE_SCHEMA_VERSION = 1
@@ -34,6 +37,7 @@ class WriteShardsConfig(Section):
         default=1000, ge=1, le=50_000, description="A shard is closed when it holds this many megabytes; the Hub advises tars of 1 to 5 GB."
     )
     shard_samples: int = Field(default=10_000, ge=1, description="A shard is closed when it holds this many clips.")
+    write_vtt: bool = Field(default=False, description="Add `<clip_id>.vtt`, what is said as WebVTT; empty where nothing is.")
 
 
 class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
@@ -44,6 +48,7 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
     config_type = WriteShardsConfig
     reads = SelectionRecord
     joins = (VideoRecord, ClipRecord, CaptionRecord, ScoreRecord)
+    optional_joins = (SpeechRecord,)
     writes = SampleRecord
     whole_partition = True
 
@@ -77,7 +82,7 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
             name = f"{layout.partition_name(item.partition)}-{number:05d}.tar"
             shard = open_shards[selection] = _Shard(self.worker.scratch / selection / name, number)
         clip: ClipRecord = item.joined[ClipRecord][0]
-        media = shard.add(clip.clip_id, self.worker.root.read_media(clip.media), sample_json(item), item.record.caption)
+        media = shard.add(clip.clip_id, self.worker.root.read_media(clip.media), sample_json(item), item.record.caption, self._vtt(item))
         row = SampleRecord(
             clip_id=clip.clip_id,
             video_id=clip.video_id,
@@ -87,6 +92,12 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
             media=media,
         )
         return Emit((row,))
+
+    def _vtt(self, item: Item[SelectionRecord]) -> str | None:
+        if not self.config.write_vtt:
+            return None
+        speech = speech_of(item)
+        return to_vtt(speech.chosen.utterances, speech.language) if speech is not None else to_vtt(())
 
 
 class _Shard:
@@ -108,18 +119,23 @@ class _Shard:
     def size_bytes(self) -> int:
         return int(self._writer.tarstream.offset)  # what the tar holds; the file itself lags behind by a buffer
 
-    def add(self, key: str, mp4: bytes, metadata: dict[str, Any], caption: str) -> MediaRef:
+    def add(self, key: str, mp4: bytes, metadata: dict[str, Any], caption: str, vtt: str | None = None) -> MediaRef:
         """Appends a sample. Returns its byte range in the tar."""
         start = self.size_bytes
-        self._writer.write(
-            {"__key__": key, "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(), "mp4": mp4, "txt": caption.encode()}
-        )
+        sample = {"__key__": key, "json": json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode(), "mp4": mp4}
+        self._writer.write({**sample, "txt": caption.encode(), **({} if vtt is None else {"vtt": vtt.encode()})})
         self.num_samples += 1
         return MediaRef.scratch(self.path, offset_bytes=start, size_bytes=self.size_bytes - start)
 
     def close(self) -> None:
         self._writer.close()
         self._file.close()
+
+
+def speech_of(item: Item[SelectionRecord]) -> SpeechRecord | None:
+    """What is said in the clip, None where nothing is or nobody listened."""
+    rows: tuple[SpeechRecord, ...] = item.joined.get(SpeechRecord, ())
+    return rows[0] if rows else None
 
 
 def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
@@ -131,6 +147,7 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
     captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]
     scores = [_typed(row, "clip_id", "video_id") for row in item.joined[ScoreRecord]]
+    speech = speech_of(item)
     return {
         "schema_version": SAMPLE_SCHEMA_VERSION,
         **_typed(clip, "frames", "media"),
@@ -141,7 +158,8 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
         "caption_scale": item.record.caption_scale,
         "captions": captions,
         "scores": scores,
-        "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]),
+        "speech": speech_json(speech),
+        "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]) or (speech is not None and speech.is_stand_in),
         "selection": item.record.selection,
         "video": _typed(video, "media", "source_uri", "video_id"),
     }

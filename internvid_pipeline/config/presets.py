@@ -25,7 +25,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PLACEMENT: dict[str, Any] = {"fingerprint": False}
 
-Task = Literal["caption", "summary", "alignment"]
+Task = Literal["caption", "summary", "alignment", "speech"]
 
 
 def _is_folder(repository: str) -> bool:
@@ -37,10 +37,12 @@ class ModelPreset(Section):
 
     name: str = Field(description="Name of the preset; its file name where it has one.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
     task: Task = Field(
-        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score)."
+        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score), speech "
+        "(sound to text)."
     )
     adapter: str = Field(
-        description="Code that runs it: blip2, seq2seq, open_clip, or stand-in (deterministic, no weights).", pattern=r"^[a-z0-9_-]+$"
+        description="Code that runs it: blip2, seq2seq, open_clip, faster-whisper, whisper, or stand-in (deterministic, no weights).",
+        pattern=r"^[a-z0-9_-]+$",
     )
     repository: str = Field(
         default="",
@@ -54,14 +56,17 @@ class ModelPreset(Section):
         description="Full commit of the Hub repository (40 hexadecimal digits): branches move, results must not. Optional label of a local "
         "folder. Filled in for a stand-in.",
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Number format of the weights; auto: bfloat16 on a GPU that has it, else float32."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int8_float16"] = Field(
+        default="auto",
+        description="Number format of the weights; auto: bfloat16 on a GPU that has it, else float32 (faster-whisper: float16 on a GPU, "
+        "int8 on a CPU). int8 and int8_float16: faster-whisper only.",
     )
     prompt: str | None = Field(default=None, max_length=4000, description="What the model is asked; null where it takes no prompt.")
     max_new_tokens: int = Field(
         default=30, ge=1, le=4096, description="Longest answer in tokens; 30 as in BLIP-2's own code (LAVIS, blip2_opt)."
     )
     max_input_tokens: int = Field(default=512, ge=8, le=131072, description="A longer text is cut; 512 is what T5 was trained with.")
+    beam_size: int = Field(default=1, ge=1, le=20, description="Answers followed at once (speech only); 1: the likeliest word each time.")
     quick_gelu: bool = Field(default=False, description="open_clip only: OpenAI's CLIP weights were trained with QuickGELU.")
     gpus: float = Field(default=0.0, ge=0, le=64, description="GPUs of one worker, fractions allowed.", json_schema_extra=_PLACEMENT)
     memory_mb: int = Field(default=4000, ge=64, description="Main memory of one worker.", json_schema_extra=_PLACEMENT)

@@ -65,7 +65,7 @@ class TranscriptRecord:
         return f"{self.video_id}/{self.source}/{self.track}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LanguageEvidence:
     """One reason to think that a clip is in a language. kind: `speech` (the recogniser), `text` (the words themselves), `subtitle` (the
     track's code), `metadata` (the video's), `title`. found_by: what said so."""
@@ -119,6 +119,11 @@ class SpeechRecord:
     def item_id(self) -> str:
         """Name of this row in drops, failures and messages."""
         return f"{self.clip_id}/speech"
+
+    @property
+    def english(self) -> str:
+        """What is said, in English: the translation, or the words themselves; empty where there is neither."""
+        return self.translation or (self.text if self.language.split("-")[0] == "en" else "")
 
     @property
     def chosen(self) -> ClipTranscript:

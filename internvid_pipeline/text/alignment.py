@@ -1,6 +1,6 @@
 """Which clip each word is said in."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -30,7 +30,7 @@ class ClipFinder:
     def clip_of(self, start_s: float, end_s: float) -> int | None:
         """Position of the clip in the sequence given, None where no clip holds a part of [start_s, end_s)."""
         best, best_s = None, 0.0
-        stop = bisect_left(self._starts, end_s) if end_s > start_s else bisect_left(self._starts, start_s, key=lambda s: s - 1e-9)
+        stop = bisect_left(self._starts, end_s) if end_s > start_s else bisect_right(self._starts, start_s)
         for i in range(stop - 1, -1, -1):
             if self._latest_end[i] <= start_s:
                 break
@@ -43,8 +43,10 @@ class ClipFinder:
         return None if best is None else self._order[best]
 
     def nearest(self, time_s: float) -> int:
-        """Position of the clip that is nearest to a time."""
-        return self._order[min(range(len(self._clips)), key=lambda i: max(self._clips[i].start_s - time_s, time_s - self._clips[i].end_s))]
+        """Position of the clip that begins last before a time, or, if it is nearer, of the next one."""
+        after = bisect_right(self._starts, time_s)
+        near = range(max(0, after - 1), min(len(self._clips), after + 1))
+        return self._order[min(near, key=lambda i: max(self._clips[i].start_s - time_s, time_s - self._clips[i].end_s))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,33 @@ _STEMS = (
     # Thai, Korean
     "เพลง ดนตรี เสียง หัวเราะ ปรบมือ เงียบ 음악 박수 웃음 침묵 노래 소음"
 ).split()
-_UNSPACED_STEMS = "音乐 音樂 掌声 掌聲 笑声 笑聲 鼓掌 沉默 静音 靜音 歌声 歌聲 配乐 音楽 拍手 笑い 笑 歓声 無音 沈黙 騒音 เพลง ดนตรี หัวเราะ ปรบมือ".split()
+_UNSPACED_STEMS = [
+    "音乐",
+    "音樂",
+    "掌声",
+    "掌聲",
+    "笑声",
+    "笑聲",
+    "鼓掌",
+    "沉默",
+    "静音",
+    "靜音",
+    "歌声",
+    "歌聲",
+    "配乐",
+    "音楽",
+    "拍手",
+    "笑い",
+    "笑",
+    "歓声",
+    "無音",
+    "沈黙",
+    "騒音",
+    "เพลง",
+    "ดนตรี",
+    "หัวเราะ",
+    "ปรบมือ",
+]
 _BRACKETED = re.compile(r"[\[(（【〔［{*＊<＜][^\[\](){}（）【】〔〕［］*＊<>＜＞\n]{1,60}[\])）】〕］}*＊>＞]")
 _NOTES = re.compile(r"[♪♫♬♩🎵🎶🎼]+")
 _BEGINS = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(stem.replace('_', ' ')) for stem in _STEMS)})", re.IGNORECASE)
@@ -54,16 +80,15 @@ def without_marks(words: Sequence[SpokenWord]) -> tuple[SpokenWord, ...]:
     spans = mark_spans(text)
     kept = tuple(words)
     if spans:
+        is_mark = bytearray(len(text))
+        for start, end in spans:
+            is_mark[start:end] = b"\1" * (end - start)
         left = []
         offset = 0
         for word in words:
-            cleaned = _cut(word.text, offset, spans)
+            cleaned = "".join(character for i, character in enumerate(word.text, offset) if not is_mark[i])
             offset += len(word.text)
             if cleaned.strip():
-                left.append(replace(word, text=cleaned))
+                left.append(word if cleaned == word.text else replace(word, text=cleaned))
         kept = tuple(left)
     return kept if any(character.isalnum() for word in kept for character in word.text) else ()
-
-
-def _cut(text: str, offset: int, spans: Sequence[tuple[int, int]]) -> str:
-    return "".join(character for i, character in enumerate(text, offset) if not any(start <= i < end for start, end in spans))

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from internvid_pipeline.records import SpokenWord
 
 # Scripts that are written without spaces: Thai, Lao, Burmese, Khmer, kana, bopomofo, Han. (Hangul has spaces.)
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")  # zero-width joiner, variation selectors
+
+
+def is_unspaced(character: str) -> bool:
+    """True for a character of a script without spaces, or of its full-width punctuation."""
+    return bool(_UNSPACED.match(character)) or "\u3000" <= character <= "\u303f" or "\uff00" <= character <= "\uff65"
 
 
 def split_words(text: str) -> list[str]:

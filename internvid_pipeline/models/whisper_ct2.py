@@ -1,0 +1,145 @@
+"""Whisper through faster-whisper (CTranslate2), on a GPU or a CPU, in batches.
+
+faster-whisper's own batched pipeline has one language for a whole file and reads the file itself; here the same calls of its model
+are made for windows that are given, the language of each found out by itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.base import HeardWord, Recognition, Sound
+from internvid_pipeline.models.weights import loading, packages_for, weights_folder
+from internvid_pipeline.text.languages import bcp47
+
+_MOST_TOKENS = 448  # of a Whisper decoder, prompt included
+_BEGINNINGS, _ENDINGS = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next or the last word
+_APART = 10_000  # frames (100 s) between windows on the made-up clock on which faster-whisper aligns the words of a batch
+
+
+class FasterWhisperRecogniser:
+    """A SpeechRecogniser. Greedy, or with the preset's `beam_size`; no sampling, so that the same sound gives the same words."""
+
+    is_stand_in = False
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Loads the weights. Raises SetupError where a package or the weights are missing or do not fit."""
+        self.name = preset.published_name
+        self.commit = preset.published_commit
+        self._preset = preset
+        folder = weights_folder(preset)
+        with packages_for(preset, "speech"):
+            import ctranslate2
+            from faster_whisper import WhisperModel
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        number = {"cuda": "float16", "cpu": "int8"}[device] if preset.dtype == "auto" else preset.dtype
+        with loading(preset, folder):
+            self._whisper: Any = WhisperModel(str(folder), device=device, compute_type=number, local_files_only=True)
+        self._tokenizers: dict[tuple[str, str], tuple[Any, list[int]]] = {}
+
+    def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        """See `base.SpeechRecogniser`."""
+        found = [one for batch in self._batches(sounds) for one in self._detected(self._encoded(self._features(batch)), len(batch))]
+        return [(bcp47(code), probability) for code, probability in found]
+
+    def recognise(self, sounds: Sequence[Sound], language: str | None = None, in_english: bool = False) -> list[Recognition]:
+        """See `base.SpeechRecogniser`."""
+        task = "translate" if in_english else "transcribe"
+        return [answer for batch in self._batches(sounds) for answer in self._batch(batch, language, task)]
+
+    def _batches(self, sounds: Sequence[Sound]) -> list[Sequence[Sound]]:
+        size = self._preset.batch_size
+        return [sounds[start : start + size] for start in range(0, len(sounds), size)]
+
+    def _features(self, sounds: Sequence[Sound]) -> Any:
+        from faster_whisper.audio import pad_or_trim
+
+        extract = self._whisper.feature_extractor
+        return np.stack([pad_or_trim(extract(sound)[..., :-1]) for sound in sounds])
+
+    def _encoded(self, features: Any) -> Any:
+        return self._whisper.encode(features)
+
+    def _detected(self, encoded: Any, count: int) -> list[tuple[str, float]]:
+        """Whisper's own codes (`jw`) and probabilities."""
+        if not self._whisper.model.is_multilingual:
+            return [("en", 1.0)] * count
+        return [(ranked[0][0][2:-2], float(ranked[0][1])) for ranked in self._whisper.model.detect_language(encoded)]
+
+    def _batch(self, sounds: Sequence[Sound], language: str | None, task: str) -> list[Recognition]:
+        features = self._features(sounds)
+        encoded = self._encoded(features)
+        detected = self._detected(encoded, len(sounds)) if language is None else [(self._own_code(language), 1.0)] * len(sounds)
+        codes = list(dict.fromkeys(code for code, _ in detected))
+        answers: dict[int, Recognition] = {}
+        for code in codes:
+            rows = [i for i, (found, _) in enumerate(detected) if found == code]
+            # Words are aligned with one language's prompt for a whole batch: of several languages each is encoded by itself.
+            part = encoded if len(codes) == 1 else self._encoded(features[rows])
+            heard = self._heard(part, code, task, [sounds[i].shape[0] / 16_000 for i in rows])
+            for i, (words, log_probability, no_speech) in zip(rows, heard, strict=True):
+                answers[i] = Recognition(words, bcp47(code), detected[i][1], log_probability, no_speech)
+        return [answers[i] for i in range(len(sounds))]
+
+    def _own_code(self, language: str) -> str:
+        """Whisper's code of a BCP-47 tag; English where it does not know the language."""
+        known = {bcp47(code): code for code in self._whisper.supported_languages}
+        return known.get(language, known.get(language.split("-")[0], "en"))
+
+    def _tokenizer(self, code: str, task: str) -> tuple[Any, list[int]]:
+        """The tokenizer for a language and a task, and the tokens that are never said."""
+        from faster_whisper.tokenizer import Tokenizer
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        if (code, task) not in self._tokenizers:
+            tokenizer = Tokenizer(self._whisper.hf_tokenizer, self._whisper.model.is_multilingual, task=task, language=code)
+            self._tokenizers[code, task] = tokenizer, list(get_suppressed_tokens(tokenizer, [-1]))
+        return self._tokenizers[code, task]
+
+    def _heard(self, encoded: Any, code: str, task: str, lengths_s: list[float]) -> list[tuple[tuple[HeardWord, ...], float, float]]:
+        """Words, mean log-probability and probability of no speech of each encoded window."""
+        tokenizer, suppressed = self._tokenizer(code, task)
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        results = self._whisper.model.generate(
+            encoded,
+            [prompt] * len(lengths_s),
+            beam_size=self._preset.beam_size,
+            max_length=min(_MOST_TOKENS, len(prompt) + self._preset.max_new_tokens),
+            suppress_blank=True,
+            suppress_tokens=suppressed,
+            return_scores=True,
+            return_no_speech_prob=True,
+            sampling_temperature=0,
+        )
+        windows = [
+            [{"tokens": result.sequences_ids[0], "seek": i * _APART, "start": i * _APART / 100, "end": i * _APART / 100 + length_s}]
+            for i, (result, length_s) in enumerate(zip(results, lengths_s, strict=True))
+        ]
+        frames = [int(np.ceil(length_s)) * self._whisper.frames_per_second for length_s in lengths_s]
+        # The last argument is when speech was last heard: long ago, so that no window depends on the one before it.
+        self._whisper.add_word_timestamps(windows, tokenizer, encoded, frames, _BEGINNINGS, _ENDINGS, -1000.0)
+        heard = []
+        for i, result in enumerate(results):
+            words = _clamped(windows[i][0].get("words") or [], i * _APART / 100, lengths_s[i])
+            heard.append((words, float(result.scores[0]) * _mean_factor(result), float(result.no_speech_prob)))
+        return heard
+
+
+def _mean_factor(result: Any) -> float:
+    """CTranslate2's score is the mean over the tokens; Whisper's thresholds are over one more, the end's."""
+    count = len(result.sequences_ids[0])
+    return count / (count + 1)
+
+
+def _clamped(words: Sequence[Any], offset_s: float, length_s: float) -> tuple[HeardWord, ...]:
+    """Words in order, within the window: alignment gives numpy floats, and times that may lie past the end or run back."""
+    found: list[HeardWord] = []
+    latest = 0.0
+    for word in words:
+        start_s = round(min(max(float(word["start"]) - offset_s, latest), length_s), 3)
+        end_s = round(min(max(float(word["end"]) - offset_s, start_s), length_s), 3)
+        found.append(HeardWord(word["word"], start_s, max(start_s, end_s), float(word["probability"])))
+        latest = start_s
+    return tuple(found)
