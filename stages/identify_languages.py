@@ -122,9 +122,8 @@ def agreed(evidence: Sequence[LanguageEvidence], weights: Mapping[str, float], m
     """The language with most of the weighted evidence and its share; (`und`, share) where that is too little, (`und`, None) for none."""
     sums: dict[str, float] = {}
     for one in evidence:
-        sums[one.language] = sums.get(one.language, 0.0) + weights.get(one.kind, 0.0) * (
-            0.9 if one.probability is None else one.probability
-        )
+        probability = 0.9 if one.probability is None else one.probability
+        sums[one.language] = sums.get(one.language, 0.0) + weights.get(one.kind, 0.0) * probability
     total = sum(sums.values())
     if total <= 0:
         return UNKNOWN, None

@@ -38,7 +38,7 @@ class GuardConfig(Section):
         default=50.0,
         gt=5,
         le=10_000,
-        description="Faster text is `text_over_silence`: it has no sound to stand for. Fast talkers reach 25.",
+        description="Faster text is `text_over_silence`: no sound stands for it. Fast talkers reach 25.",
     )
 
 

@@ -36,7 +36,7 @@ class VoiceConfig(Section):
         default=30.0,
         ge=5,
         le=30,
-        description="Longer speech is cut, at a pause where there is one; 30 s is all that Whisper hears at once.",
+        description="Longer speech is cut, at a pause if there is one; 30 s is all that Whisper hears at once.",
     )
 
 
@@ -103,11 +103,8 @@ class SpeechSpans:
     @property
     def needed_from(self) -> int:
         """Samples before this one will not be asked for any more."""
-        starts = [
-            self._frame * FRAME,
-            *([self._open.start] if self._open else []),
-            *([self._waiting[0] + self._pad] if self._waiting else []),
-        ]
+        opened = [self._open.start] if self._open else []
+        starts = [self._frame * FRAME, *opened, *([self._waiting[0] + self._pad] if self._waiting else [])]
         return max(0, min(starts) - self._pad)
 
     def feed(self, probabilities: Samples) -> Iterator[Span]:

@@ -85,7 +85,7 @@ class FasterWhisperRecogniser:
 
     def _own_code(self, language: str) -> str:
         """Whisper's code of a BCP-47 tag; English where it does not know the language."""
-        known = {bcp47(code): code for code in self._whisper.supported_languages}
+        known: dict[str, str] = {bcp47(code): code for code in self._whisper.supported_languages}
         return known.get(language, known.get(language.split("-")[0], "en"))
 
     def _tokenizer(self, code: str, task: str) -> tuple[Any, list[int]]:

@@ -8,7 +8,8 @@ from internvid_pipeline.text.guards import repeated_share
 from internvid_pipeline.text.words import split_words
 
 _PREAMBLE = re.compile(
-    r"^(?:sure|certainly|of course|here(?:'s| is)|translation|english(?: translation)?|caption|output|answer|merged caption)\b[^:\n]{0,60}:\s*",
+    r"^(?:sure|certainly|of course|here(?:'s| is)|translation|english(?: translation)?|caption|output|answer|merged caption)\b"
+    r"[^:\n]{0,60}:\s*",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(r"^(?:i'm|i am|i|as an?)\b[^.]{0,40}\b(?:sorry|cannot|can't|unable|ai\b|language model|apologi[sz]e)", re.IGNORECASE)
@@ -16,98 +17,14 @@ _QUOTES = "\"'“”‘’«»„`*"
 _SENTENCE = re.compile(r"^.{15,}?[^\W\d_]{3}[.!?]+[\"'”’)]?(?=\s+[A-Z\"'“‘(]|$)", re.DOTALL)
 _MOST_TIMES_LONGER = 6.0
 _STEM = 5  # letters of a word that must be the same: rides, riding, rider
-_SMALL_WORDS = frozenset(
-    [
-        "about",
-        "above",
-        "across",
-        "after",
-        "again",
-        "along",
-        "also",
-        "among",
-        "another",
-        "around",
-        "because",
-        "been",
-        "before",
-        "behind",
-        "being",
-        "below",
-        "beside",
-        "between",
-        "both",
-        "clip",
-        "could",
-        "describes",
-        "does",
-        "doing",
-        "down",
-        "during",
-        "each",
-        "features",
-        "from",
-        "have",
-        "having",
-        "here",
-        "into",
-        "like",
-        "near",
-        "next",
-        "other",
-        "over",
-        "scene",
-        "says",
-        "saying",
-        "seen",
-        "several",
-        "shows",
-        "showing",
-        "some",
-        "someone",
-        "something",
-        "speaker",
-        "speaking",
-        "speaks",
-        "talking",
-        "talks",
-        "that",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "together",
-        "toward",
-        "towards",
-        "under",
-        "until",
-        "upon",
-        "very",
-        "video",
-        "voice",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "with",
-        "within",
-        "without",
-        "would",
-        "person",
-        "people",
-        "sound",
-        "sounds",
-        "audio",
-        "heard",
-        "visible",
-    ]
+_COMMON = (
+    "about above across after again along also among another around because been before behind being below beside between both clip "
+    "could describes does doing down during each features from have having here into like near next other over scene says saying seen "
+    "several shows showing some someone something speaker speaking speaks talking talks that their them then there these they this "
+    "those through together toward towards under until upon very video voice what when where which while with within without would "
+    "person people sound sounds audio heard visible"
 )
+_SMALL_WORDS = frozenset(_COMMON.split())
 
 
 def cleaned(answer: str) -> str:

@@ -28,38 +28,14 @@ _STEMS = (
     "संगीत तालियाँ तालियां हँसी हंसी हास्य सन्नाटा संगित সঙ্গীত সংগীত হাসি হাততালি இசை சிரிப்பு கைதட்டல் సంగీతం నవ్వు చప్పట్లు ಸಂಗೀತ സംഗീതം ചിരി "
     # Thai, Korean
     "เพลง ดนตรี เสียง หัวเราะ ปรบมือ เงียบ 음악 박수 웃음 침묵 노래 소음"
-).split()
-_UNSPACED_STEMS = [
-    "音乐",
-    "音樂",
-    "掌声",
-    "掌聲",
-    "笑声",
-    "笑聲",
-    "鼓掌",
-    "沉默",
-    "静音",
-    "靜音",
-    "歌声",
-    "歌聲",
-    "配乐",
-    "音楽",
-    "拍手",
-    "笑い",
-    "笑",
-    "歓声",
-    "無音",
-    "沈黙",
-    "騒音",
-    "เพลง",
-    "ดนตรี",
-    "หัวเราะ",
-    "ปรบมือ",
-]
+)
+_UNSPACED_STEMS = (
+    "音乐 音樂 掌声 掌聲 笑声 笑聲 鼓掌 沉默 静音 靜音 歌声 歌聲 配乐 音楽 拍手 笑い 笑 歓声 無音 沈黙 騒音 เพลง ดนตรี หัวเราะ ปรบมือ"
+)
 _BRACKETED = re.compile(r"[\[(（【〔［{*＊<＜][^\[\](){}（）【】〔〕［］*＊<>＜＞\n]{1,60}[\])）】〕］}*＊>＞]")
 _NOTES = re.compile(r"[♪♫♬♩🎵🎶🎼]+")
-_BEGINS = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(stem.replace('_', ' ')) for stem in _STEMS)})", re.IGNORECASE)
-_HOLDS = re.compile("|".join(_UNSPACED_STEMS))
+_BEGINS = re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(stem.replace('_', ' ')) for stem in _STEMS.split())})", re.IGNORECASE)
+_HOLDS = re.compile("|".join(_UNSPACED_STEMS.split()))
 _MOST_WORDS = 6
 
 
