@@ -19,6 +19,8 @@ _LANGUAGES = (
     *("ar", "bn", "de", "el", "en", "es", "fa", "fr", "he", "hi", "id", "it", "ja", "ko"),
     *("nl", "pl", "pt", "ru", "sv", "ta", "th", "tr", "uk", "vi", "zh"),
 )
+_UNSTATED = 0.9  # probability of evidence that gives none: a code that a person or a site chose
+_LEAST = 0.3  # below it the best piece of evidence is none
 
 
 class IdentifyLanguagesConfig(Section):
@@ -119,14 +121,16 @@ class IdentifyLanguages(Stage[IdentifyLanguagesConfig, SpeechRecord, SpeechRecor
 
 
 def agreed(evidence: Sequence[LanguageEvidence], weights: Mapping[str, float], min_agreement: float) -> tuple[str, float | None]:
-    """The language with most of the weighted evidence and its share; (`und`, share) where that is too little, (`und`, None) for none."""
-    sums: dict[str, float] = {}
+    """The language with most of the weighted evidence, and how sure it is: its share times its best piece of evidence. (`und`, that) where
+    its share is too little or nothing for it is worth 0.3; (`und`, None) for no evidence."""
+    values: dict[str, list[float]] = {}
     for one in evidence:
-        probability = 0.9 if one.probability is None else one.probability
-        sums[one.language] = sums.get(one.language, 0.0) + weights.get(one.kind, 0.0) * probability
-    total = sum(sums.values())
+        probability = _UNSTATED if one.probability is None else one.probability
+        values.setdefault(one.language, []).append(weights.get(one.kind, 0.0) * probability)
+    total = sum(map(sum, values.values()))
     if total <= 0:
         return UNKNOWN, None
-    best = max(sorted(sums), key=lambda language: sums[language])
-    share = round(sums[best] / total, 4)
-    return (best if share >= min_agreement else UNKNOWN), share
+    best = max(sorted(values), key=lambda language: sum(values[language]))
+    share, strongest = sum(values[best]) / total, min(1.0, max(values[best]))
+    is_agreed = share >= min_agreement and strongest >= _LEAST
+    return (best if is_agreed else UNKNOWN), round(share * strongest, 4)

@@ -18,7 +18,7 @@ from internvid_pipeline.engine import metrics
 from internvid_pipeline.engine.host import Host
 from internvid_pipeline.engine.leaving import committing
 from internvid_pipeline.engine.logs import where
-from internvid_pipeline.engine.measures import video_seconds
+from internvid_pipeline.engine.measures import languages, video_seconds
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.publish import check_current, take_back
 from internvid_pipeline.engine.read_items import read_items
@@ -237,4 +237,5 @@ def _manifest(
         versions={"internvid": __version__, "python": platform.python_version()},
         video_s=video_seconds(items, results.rows),
         resources={"cpus": plan.resources.cpus, "gpus": plan.resources.gpus},
+        rows_by_language=languages(results.rows),
     )

@@ -94,7 +94,7 @@ class ClipTranscript:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeechRecord:
     """A clip in which something is said. text, source, track, start_s, end_s: of the transcript chosen among `transcripts`, which are all
-    kept. language: agreed from `evidence`; language_probability: its share of the evidence, None before it was looked for. translation:
+    kept. language: agreed from `evidence`; language_probability: how sure, 0 to 1, None before it was looked for. translation:
     into English, None before and where there is none; translated_by: a SpeechSource, or the model's name; translation_commit,
     translation_prompt: of a model. is_stand_in: a deterministic stand-in had a part in it."""
 

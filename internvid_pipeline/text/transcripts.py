@@ -14,6 +14,7 @@ from internvid_pipeline.text.subtitles import Cue, parse_subtitles
 from internvid_pipeline.text.words import is_unspaced, joined, spread_words
 
 _ENDINGS = (".vtt", ".srt")
+_SURE_OF_LANGUAGE = 0.5  # a recogniser that is less sure does not overrule the people who wrote subtitles
 _MOST_BYTES = 40_000_000  # twice what the parser looks at
 
 # Start and end in seconds, why, and the text.
@@ -81,7 +82,8 @@ def text_of(utterances: Sequence[Utterance]) -> str:
 def chosen_transcript(transcripts: Sequence[ClipTranscript]) -> ClipTranscript:
     """The one that is most likely what is said: people's subtitles in the language spoken (or where that is not known), the recogniser's,
     the site's, people's in another language (a translation), a stand-in's; the recogniser's own translation last. Of equals the first."""
-    heard = [one for one in transcripts if one.source in (SpeechSource.RECOGNISED, SpeechSource.AUTOMATIC) and one.language != UNKNOWN]
+    by_machine = [one for one in transcripts if one.source in (SpeechSource.RECOGNISED, SpeechSource.AUTOMATIC)]
+    heard = [one for one in by_machine if one.language != UNKNOWN and (one.language_probability or 1.0) >= _SURE_OF_LANGUAGE]
     spoken = min(heard, key=lambda one: one.source != SpeechSource.RECOGNISED).language if heard else UNKNOWN
 
     def rank(one: ClipTranscript) -> int:
