@@ -16,7 +16,8 @@ _REFUSAL = re.compile(r"^(?:i'm|i am|i|as an?)\b[^.]{0,40}\b(?:sorry|cannot|can'
 _QUOTES = "\"'“”‘’«»„`*"
 _SENTENCE = re.compile(r"^.{15,}?[^\W\d_]{3}[.!?]+[\"'”’)]?(?=\s+[A-Z\"'“‘(]|$)", re.DOTALL)
 _MOST_TIMES_LONGER = 6.0
-_STEM = 5  # letters of a word that must be the same: rides, riding, rider
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|er|s|e)$")
+_STEM = 5  # letters of a word without its ending that must be the same: rides, riding, rider
 _COMMON = (
     "about above across after again along also among another around because been before behind being below beside between both clip "
     "could describes does doing down during each features from have having here into like near next other over scene says saying seen "
@@ -59,15 +60,19 @@ def translation_problem(source: str, translation: str) -> str | None:
 
 
 def invented(caption: str, inputs: Sequence[str]) -> list[str]:
-    """Words of content in a caption that none of its inputs has: all numbers, and words of four letters or more whose first five letters
-    are those of no input word. Common words are no content."""
-    known = {word[:_STEM] for text in inputs for word in re.findall(r"\w+", text.casefold())}
+    """Words of content in a caption that none of its inputs has: all numbers, and words of four letters or more whose stem is that of
+    no input word. Common words are no content."""
+    known = {_stem(word) for text in inputs for word in re.findall(r"\w+", text.casefold())}
     found = []
     for word in re.findall(r"\w+", caption.casefold()):
         counts = word.isdigit() or (len(word) > 3 and word not in _SMALL_WORDS)
-        if counts and word[:_STEM] not in known:
+        if counts and _stem(word) not in known:
             found.append(word)
     return found
+
+
+def _stem(word: str) -> str:
+    return word if word.isdigit() else _ENDING.sub("", word)[:_STEM]
 
 
 def content_words(caption: str) -> int:

@@ -11,7 +11,7 @@ from internvid_pipeline.records import SpokenWord
 _STEMS = (
     # English
     "music instrumental applau laugh chuckl giggl silen noise cheer sigh gasp cough clap whistl inaudible indistinct unintelligible "
-    "foreign speaking singing sings hums humming background crowd chatter barking beep ringing static blank_audio sound thud footsteps "
+    "foreign speaking singing sings hums humming background crowd chatter barking beep ringing static blank sound thud footsteps "
     # Romance and Germanic
     "música musica musique muzică aplaus applaud applaudi aplauz risa risas rires risate riso râsete silêncio silence silenzio silencio "
     "musik gelächter lachen lacht applaus beifall stille muziek gelach stilte musikk latter skratt tystnad rumore bruit ruido geräusch "
