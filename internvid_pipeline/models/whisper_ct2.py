@@ -80,7 +80,7 @@ class FasterWhisperRecogniser:
             part = encoded if len(codes) == 1 else self._encoded(features[rows])
             heard = self._heard(part, code, task, [sounds[i].shape[0] / 16_000 for i in rows])
             for i, (words, log_probability, no_speech) in zip(rows, heard, strict=True):
-                answers[i] = Recognition(words, bcp47(code), detected[i][1], log_probability, no_speech)
+                answers[i] = Recognition(words, bcp47(code), round(detected[i][1], 4), round(log_probability, 4), round(no_speech, 4))
         return [answers[i] for i in range(len(sounds))]
 
     def _own_code(self, language: str) -> str:
@@ -140,6 +140,6 @@ def _clamped(words: Sequence[Any], offset_s: float, length_s: float) -> tuple[He
     for word in words:
         start_s = round(min(max(float(word["start"]) - offset_s, latest), length_s), 3)
         end_s = round(min(max(float(word["end"]) - offset_s, start_s), length_s), 3)
-        found.append(HeardWord(word["word"], start_s, max(start_s, end_s), float(word["probability"])))
+        found.append(HeardWord(word["word"], start_s, max(start_s, end_s), round(float(word["probability"]), 4)))
         latest = start_s
     return tuple(found)

@@ -93,7 +93,7 @@ class TransformersWhisperRecogniser:
             rows = [i for i, look in enumerate(looks) if look[0] == code]
             heard = self._heard(inputs[rows], code, task, [sounds[i].shape[0] / _RATE_HZ for i in rows])
             for i, (words, log_probability) in zip(rows, heard, strict=True):
-                answers[i] = Recognition(words, bcp47(code), looks[i][1], log_probability, looks[i][2])
+                answers[i] = Recognition(words, bcp47(code), round(looks[i][1], 4), round(log_probability, 4), round(looks[i][2], 4))
         return [answers[i] for i in range(len(sounds))]
 
     def _heard(self, inputs: Any, code: str, task: str, lengths_s: list[float]) -> list[tuple[tuple[HeardWord, ...], float]]:
@@ -145,7 +145,7 @@ class TransformersWhisperRecogniser:
             start_s = min(max(float(times[first]), latest), length_s)
             end_s = min(max(float(times[last + 1]) if last + 1 < len(times) else length_s, start_s), length_s)
             probability = float(self._torch.tensor([scores[said[k]] for k in indices]).exp().mean())
-            words.append(HeardWord(text, round(start_s, 3), round(end_s, 3), probability))
+            words.append(HeardWord(text, round(start_s, 3), round(end_s, 3), round(probability, 4)))
             latest = start_s
         return tuple(words), mean
 

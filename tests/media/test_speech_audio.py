@@ -1,5 +1,6 @@
 """Sound as speech recognisers take it: 16 kHz, one channel, whatever the file holds."""
 
+import itertools
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +20,7 @@ LIMITS = MediaLimits()
 
 def sound_of(path: Path, block_s: float = 10.0) -> tuple[int, np.ndarray]:
     blocks = list(read_sound(path, audio_tracks(path, LIMITS)[0].index, LIMITS, block_s))
-    for one, other in zip(blocks, blocks[1:], strict=False):
+    for one, other in itertools.pairwise(blocks):
         assert one.start + one.samples.shape[0] == other.start
     return blocks[0].start, np.concatenate([block.samples for block in blocks])
 

@@ -19,7 +19,7 @@ from internvid_pipeline.text.words import split_words
     ],
 )
 def test_repeated_share(text: str, share: float):
-    assert repeated_share([word for word in split_words(text)]) == pytest.approx(share, abs=0.01)
+    assert repeated_share(list(split_words(text))) == pytest.approx(share, abs=0.01)
 
 
 def test_compression_ratio_is_whispers():

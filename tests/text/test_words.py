@@ -1,5 +1,7 @@
 """Words that join to the same text, in every script."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +38,7 @@ def test_spread_words_fill_the_span(text: str, start_s: float, length_s: float):
     words = spread_words(text, start_s, start_s + length_s)
     assert joined(words) == text.strip() and words[-1].end_s == start_s + length_s and words[0].start_s == start_s
     assert all(word.start_s <= word.end_s for word in words)
-    assert all(one.end_s <= other.start_s + 1e-9 for one, other in zip(words, words[1:], strict=False))
+    assert all(one.end_s <= other.start_s + 1e-9 for one, other in itertools.pairwise(words))
 
 
 def test_longer_words_take_longer():
