@@ -66,7 +66,6 @@ class ModelPreset(Section):
         default=30, ge=1, le=4096, description="Longest answer in tokens; 30 as in BLIP-2's own code (LAVIS, blip2_opt)."
     )
     max_input_tokens: int = Field(default=512, ge=8, le=131072, description="A longer text is cut; 512 is what T5 was trained with.")
-    beam_size: int = Field(default=1, ge=1, le=20, description="Answers followed at once (speech only); 1: the likeliest word each time.")
     quick_gelu: bool = Field(default=False, description="open_clip only: OpenAI's CLIP weights were trained with QuickGELU.")
     gpus: float = Field(default=0.0, ge=0, le=64, description="GPUs of one worker, fractions allowed.", json_schema_extra=_PLACEMENT)
     memory_mb: int = Field(default=4000, ge=64, description="Main memory of one worker.", json_schema_extra=_PLACEMENT)

@@ -20,7 +20,7 @@ _APART = 10_000  # frames (100 s) between windows on the made-up clock on which 
 
 
 class FasterWhisperRecogniser:
-    """A SpeechRecogniser. Greedy, or with the preset's `beam_size`; no sampling, so that the same sound gives the same words."""
+    """A SpeechRecogniser. Greedy, without sampling: the same sound gives the same words."""
 
     is_stand_in = False
 
@@ -69,18 +69,20 @@ class FasterWhisperRecogniser:
         return [(ranked[0][0][2:-2], float(ranked[0][1])) for ranked in self._whisper.model.detect_language(encoded)]
 
     def _batch(self, sounds: Sequence[Sound], language: str | None, task: str) -> list[Recognition]:
-        features = self._features(sounds)
-        encoded = self._encoded(features)
+        encoded = self._encoded(self._features(sounds))
         detected = self._detected(encoded, len(sounds)) if language is None else [(self._own_code(language), 1.0)] * len(sounds)
+        results = self._generated(encoded, [code for code, _ in detected], task)
         codes = list(dict.fromkeys(code for code, _ in detected))
         answers: dict[int, Recognition] = {}
         for code in codes:
             rows = [i for i, (found, _) in enumerate(detected) if found == code]
-            # Words are aligned with one language's prompt for a whole batch: of several languages each is encoded by itself.
-            part = encoded if len(codes) == 1 else self._encoded(features[rows])
-            heard = self._heard(part, code, task, [sounds[i].shape[0] / 16_000 for i in rows])
-            for i, (words, log_probability, no_speech) in zip(rows, heard, strict=True):
-                answers[i] = Recognition(words, bcp47(code), round(detected[i][1], 4), round(log_probability, 4), round(no_speech, 4))
+            # Words are aligned with one language's prompt for a whole batch: those of several languages by turns.
+            part = encoded if len(codes) == 1 else _rows_of(encoded, rows)
+            words = self._aligned(part, code, task, [results[i] for i in rows], [sounds[i].shape[0] / 16_000 for i in rows])
+            for i, said in zip(rows, words, strict=True):
+                log_probability = float(results[i].scores[0]) * _mean_factor(results[i])
+                no_speech = round(float(results[i].no_speech_prob), 4)
+                answers[i] = Recognition(said, bcp47(code), round(detected[i][1], 4), round(log_probability, 4), no_speech)
         return [answers[i] for i in range(len(sounds))]
 
     def _own_code(self, language: str) -> str:
@@ -98,33 +100,46 @@ class FasterWhisperRecogniser:
             self._tokenizers[code, task] = tokenizer, list(get_suppressed_tokens(tokenizer, [-1]))
         return self._tokenizers[code, task]
 
-    def _heard(self, encoded: Any, code: str, task: str, lengths_s: list[float]) -> list[tuple[tuple[HeardWord, ...], float, float]]:
-        """Words, mean log-probability and probability of no speech of each encoded window."""
-        tokenizer, suppressed = self._tokenizer(code, task)
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
-        results = self._whisper.model.generate(
+    def _generated(self, encoded: Any, codes: Sequence[str], task: str) -> Sequence[Any]:
+        """CTranslate2's results, a window each, all windows in one call."""
+        prompts = []
+        for code in codes:
+            tokenizer, suppressed = self._tokenizer(code, task)
+            prompts.append([*tokenizer.sot_sequence, tokenizer.no_timestamps])
+        results: Sequence[Any] = self._whisper.model.generate(
             encoded,
-            [prompt] * len(lengths_s),
-            beam_size=self._preset.beam_size,
-            max_length=min(_MOST_TOKENS, len(prompt) + self._preset.max_new_tokens),
+            prompts,
+            beam_size=1,
+            max_length=min(_MOST_TOKENS, len(prompts[0]) + self._preset.max_new_tokens),
             suppress_blank=True,
             suppress_tokens=suppressed,
             return_scores=True,
             return_no_speech_prob=True,
             sampling_temperature=0,
         )
+        return results
+
+    def _aligned(
+        self, encoded: Any, code: str, task: str, results: Sequence[Any], lengths_s: Sequence[float]
+    ) -> list[tuple[HeardWord, ...]]:
+        """The words of windows in one language, with their times."""
         windows = [
             [{"tokens": result.sequences_ids[0], "seek": i * _APART, "start": i * _APART / 100, "end": i * _APART / 100 + length_s}]
             for i, (result, length_s) in enumerate(zip(results, lengths_s, strict=True))
         ]
         frames = [int(np.ceil(length_s)) * self._whisper.frames_per_second for length_s in lengths_s]
         # The last argument is when speech was last heard: long ago, so that no window depends on the one before it.
+        tokenizer, _ = self._tokenizer(code, task)
         self._whisper.add_word_timestamps(windows, tokenizer, encoded, frames, _BEGINNINGS, _ENDINGS, -1000.0)
-        heard = []
-        for i, result in enumerate(results):
-            words = _clamped(windows[i][0].get("words") or [], i * _APART / 100, lengths_s[i])
-            heard.append((words, float(result.scores[0]) * _mean_factor(result), float(result.no_speech_prob)))
-        return heard
+        return [_clamped(window[0].get("words") or [], i * _APART / 100, lengths_s[i]) for i, window in enumerate(windows)]
+
+
+def _rows_of(encoded: Any, rows: Sequence[int]) -> Any:
+    """Some windows of an encoded batch."""
+    import ctranslate2
+
+    on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(on_cpu)[list(rows)]))
 
 
 def _mean_factor(result: Any) -> float:

@@ -16,7 +16,7 @@ _MOST_TOKENS = 448
 
 
 class TransformersWhisperRecogniser:
-    """A SpeechRecogniser. Greedy or with the preset's `beam_size`; times of words from the attention heads that the checkpoint names."""
+    """A SpeechRecogniser. Greedy; times of words from the attention heads that the checkpoint names."""
 
     is_stand_in = False
 
@@ -107,7 +107,7 @@ class TransformersWhisperRecogniser:
                 return_dict_in_generate=True,
                 force_unique_generate_call=True,  # a window is heard once; without it the call seeks on in the padding
                 max_new_tokens=min(self._preset.max_new_tokens, _MOST_TOKENS - _PROMPT_TOKENS),
-                num_beams=self._preset.beam_size,
+                num_beams=1,
                 do_sample=False,
             )
             sequences, times = self._with_prompt(made["sequences"], code, task), made["token_timestamps"]

@@ -53,7 +53,7 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = run_dataset(config, engine="inline")
     assert not report.errors and not any(status.failed for status in report.statuses)
     by_name = {status.stage: status for status in report.statuses}
-    assert by_name["identify_languages"].rows_by_language == {code: 2 for code in sorted(SAID)}
+    assert by_name["identify_languages"].rows_by_language == dict.fromkeys(sorted(SAID), 2)
     return folder / "root"
 
 
