@@ -71,6 +71,10 @@ VIDEOS_WITH_TRUTH ?=
 bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=folder with cuts_reference.json adds your own
 	@$(BIN)/python benchmarks/shot_accuracy.py $(if $(VIDEOS_WITH_TRUTH),--folder "$(VIDEOS_WITH_TRUTH)" --peer)
 
+bench-speech: $(VENV)/.dev ## measure transcribing beside faster-whisper's batched pipeline, and its memory from a minute to five hours of sound
+	@nice -n 5 $(BIN)/python benchmarks/speech.py overhead
+	@nice -n 5 $(BIN)/python benchmarks/speech.py memory
+
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 
