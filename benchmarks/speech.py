@@ -85,12 +85,12 @@ def overhead(minutes: float, repeats: int, language: str | None) -> None:
 
 
 def write_sound(path: Path, minutes: float) -> None:
-    """The audio as Opus in Matroska, ten seconds in memory at a time."""
+    """The audio as FLAC in Matroska, ten seconds in memory at a time."""
     import av
 
     once = made_audio(1)
     with av.open(str(path), "w", format="matroska") as container:
-        stream = container.add_stream("libopus", rate=16_000, layout="mono")
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
         for number in range(round(minutes * 6)):
             start = number * 160_000 % (once.shape[0] - 160_000 + 1)
             frame = av.AudioFrame.from_ndarray((once[None, start : start + 160_000] * 32767).astype(np.int16), "s16", "mono")
@@ -119,7 +119,10 @@ def one_length(path: str, preset_folder: str, seconds: float) -> None:
     used = time.process_time() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = getattr(outcome, "records", ())
-    print(f"{seconds / 60:.0f} min: peak {peak_mb:.0f} MB, {used:.1f} CPU s, {sum(len(row.utterances) for row in rows)} utterances")
+    print(
+        f"{seconds / 60:.0f} min: peak {peak_mb:.0f} MB, {used:.1f} CPU s, {sum(len(row.utterances) for row in rows)} utterances",
+        flush=True,
+    )
 
 
 def memory(lengths_min: list[float]) -> None:
