@@ -74,6 +74,10 @@ bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=f
 bench-lists: $(VENV)/.dev ## measure how a list of a million clips becomes partitions (two minutes)
 	@nice -n 5 $(BIN)/python benchmarks/list_partitioning.py
 
+bench-speech: $(VENV)/.dev ## measure transcribing beside faster-whisper's batched pipeline, and its memory from a minute to five hours of sound
+	@nice -n 5 $(BIN)/python benchmarks/speech.py overhead
+	@nice -n 5 $(BIN)/python benchmarks/speech.py memory
+
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py
 

@@ -20,12 +20,15 @@ from internvid_pipeline.records import (
     SampleRecord,
     ScoreRecord,
     SelectionRecord,
+    SpeechRecord,
     VideoRecord,
     schema_of,
 )
 from internvid_pipeline.selection import shuffled_apart
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, SetTables, Stage
 from internvid_pipeline.storage import SampleTarWriter, layout
+from internvid_pipeline.text.transcripts import speech_json
+from internvid_pipeline.text.vtt import to_vtt
 from internvid_pipeline.units import timestamp
 
 SAMPLE_SCHEMA_VERSION = 1
@@ -51,6 +54,7 @@ class WriteShardsConfig(Section):
         "1,000 a partition at InternVid's sizes, 64,000 clips of 2,000 videos.",
     )
     shuffle_seed: int = Field(default=0, ge=0, description="Of the order; the same seed gives the same shards on every machine.")
+    write_vtt: bool = Field(default=False, description="Add `<clip_id>.vtt`, what is said as WebVTT; empty where nothing is.")
 
 
 class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
@@ -63,7 +67,7 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
     config_type = WriteShardsConfig
     reads = SelectionRecord
     joins = (VideoRecord, ClipRecord, CaptionRecord)
-    optional_joins = (ScoreRecord,)
+    optional_joins = (ScoreRecord, SpeechRecord)
     writes = SampleRecord
     whole_partition = True
 
@@ -154,6 +158,8 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
             "mp4": mp4,
             "txt": record.caption.encode(),
         }
+        if self.config.write_vtt:
+            parts["vtt"] = _vtt(item).encode()
         index = shard.num_samples
         start, size = shard.add(record.clip_id, parts)
         row = SampleRecord(
@@ -167,6 +173,17 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
         return Emit((row,))
 
 
+def _vtt(item: Item[SelectionRecord]) -> str:
+    speech = speech_of(item)
+    return to_vtt(speech.chosen.utterances, speech.language) if speech is not None else to_vtt(())
+
+
+def speech_of(item: Item[SelectionRecord]) -> SpeechRecord | None:
+    """What is said in the clip, None where nothing is or nobody listened."""
+    rows: tuple[SpeechRecord, ...] = item.joined.get(SpeechRecord, ())
+    return rows[0] if rows else None
+
+
 def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     """Everything known of a clip, for the shard's `.json`. Schema version SAMPLE_SCHEMA_VERSION; keys are those of the tables.
 
@@ -177,6 +194,7 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
     captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]
     scores = [_typed(row, "clip_id", "video_id") for row in item.joined[ScoreRecord]]
+    speech = speech_of(item)
     return {
         "schema_version": SAMPLE_SCHEMA_VERSION,
         **_typed(clip, "frames", "media"),
@@ -187,7 +205,8 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
         "caption_scale": item.record.caption_scale,
         "captions": captions,
         "scores": scores,
-        "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]),
+        "speech": speech_json(speech),
+        "has_stand_ins": any(row["is_stand_in"] for row in [*captions, *scores]) or (speech is not None and speech.is_stand_in),
         "selection": item.record.selection,
         "video": _typed(video, "media", "source_uri", "video_id", "clip_requests", "info_json"),
     }

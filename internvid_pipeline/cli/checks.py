@@ -22,6 +22,8 @@ _OPTIONAL = (
     ("torch", "models", "real captions and scores"),
     ("transformers", "models", "BLIP-2 and the summariser"),
     ("open_clip_torch", "models", "alignment scores"),
+    ("faster-whisper", "speech", "what is said in the videos"),
+    ("lingua-language-detector", "speech", "the language of texts"),
     ("yt-dlp", "download", "videos from the web"),
     ("s3fs", "s3", "a root on s3://"),
     ("faiss-cpu", "dedupe", "near and semantic doubles (deduplicate_clips)"),

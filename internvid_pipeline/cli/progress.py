@@ -127,11 +127,21 @@ def loss_lines(statuses: Sequence[StageStatus]) -> list[str]:
     return lines
 
 
+def language_lines(statuses: Sequence[StageStatus]) -> list[str]:
+    """For each stage whose rows are in more than one language: how many in which, the most first."""
+    lines = []
+    for status in statuses:
+        if len(status.rows_by_language) > 1:
+            ranked = sorted(status.rows_by_language.items(), key=lambda entry: (-entry[1], entry[0]))
+            lines.append(f"languages in {status.stage}: {', '.join(f'{count} {language}' for language, count in ranked)}")
+    return lines
+
+
 def print_statuses(statuses: Sequence[StageStatus]) -> None:
     """Table and losses on standard output."""
     console = wide_console()
     console.print(status_table(statuses))
-    for line in loss_lines(statuses):
+    for line in [*loss_lines(statuses), *language_lines(statuses)]:
         console.print(line, markup=False, highlight=False)
 
 

@@ -87,7 +87,7 @@ def _data(statuses: "Sequence[StageStatus]", window_hours: float, cluster: "Clus
 
 
 def _show(statuses: "Sequence[StageStatus]", window_hours: float, cluster: "ClusterDescription | None", clear: bool) -> None:
-    from internvid_pipeline.cli.progress import loss_lines, status_table, wide_console
+    from internvid_pipeline.cli.progress import language_lines, loss_lines, status_table, wide_console
     from internvid_pipeline.engine.pace import paces
     from internvid_pipeline.units import duration_text
 
@@ -105,7 +105,7 @@ def _show(statuses: "Sequence[StageStatus]", window_hours: float, cluster: "Clus
     if clear and console.is_terminal:
         console.clear()
     console.print(status_table(statuses, columns))
-    for line in [*loss_lines(statuses), *_last_lines(statuses, cluster)]:
+    for line in [*loss_lines(statuses), *language_lines(statuses), *_last_lines(statuses, cluster)]:
         console.print(line, markup=False, highlight=False)
 
 

@@ -25,7 +25,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PLACEMENT: dict[str, Any] = {"fingerprint": False}
 
-Task = Literal["caption", "summary", "alignment"]
+Task = Literal["caption", "summary", "alignment", "speech"]
 
 
 def _is_folder(repository: str) -> bool:
@@ -37,10 +37,12 @@ class ModelPreset(Section):
 
     name: str = Field(description="Name of the preset; its file name where it has one.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
     task: Task = Field(
-        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score)."
+        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score), "
+        "speech (sound to text)."
     )
     adapter: str = Field(
-        description="Code that runs it: blip2, seq2seq, open_clip, or stand-in (deterministic, no weights).", pattern=r"^[a-z0-9_-]+$"
+        description="Code that runs it: blip2, seq2seq, open_clip, faster-whisper, whisper, or stand-in (deterministic, no weights).",
+        pattern=r"^[a-z0-9_-]+$",
     )
     repository: str = Field(
         default="",
@@ -54,8 +56,10 @@ class ModelPreset(Section):
         description="Full commit of the Hub repository (40 hexadecimal digits): branches move, results must not. Optional label of a local "
         "folder. Filled in for a stand-in.",
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Number format of the weights; auto: bfloat16 on a GPU that has it, else float32."
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int8_float16"] = Field(
+        default="auto",
+        description="Number format of the weights; auto: bfloat16 on a GPU that has it, else float32 (faster-whisper: float16 on a "
+        "GPU, int8 on a CPU). int8 and int8_float16: faster-whisper only.",
     )
     prompt: str | None = Field(default=None, max_length=4000, description="What the model is asked; null where it takes no prompt.")
     max_new_tokens: int = Field(

@@ -1,5 +1,6 @@
 """Seconds of video, the measure that rates and estimates are in: a partition's items are too unequal to count."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,11 @@ def video_seconds(items: Sequence[Item[Any]], rows: Sequence[Any]) -> float:
     inputs = [_of_item(item) for item in items]
     found = [entry for entry in inputs if entry is not None] or _timed(rows)
     return round(sum(dict(found).values()), 3)
+
+
+def languages(rows: Sequence[Any]) -> dict[str, int]:
+    """How many rows are in each language, of rows that have one; `unknown` for None. In alphabetical order."""
+    return dict(sorted(Counter(str(row.language or "unknown") for row in rows if hasattr(row, "language")).items()))
 
 
 def _of_item(item: Item[Any]) -> tuple[str, float] | None:

@@ -17,7 +17,7 @@ from internvid_pipeline.engine import metrics
 from internvid_pipeline.engine.host import Host
 from internvid_pipeline.engine.leaving import committing
 from internvid_pipeline.engine.logs import where
-from internvid_pipeline.engine.measures import video_seconds
+from internvid_pipeline.engine.measures import languages, video_seconds
 from internvid_pipeline.engine.parts import DEFAULT_RULES, DeferralRules, Kept, done_inputs, is_whole, put_off, read_kept, utc_now
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.publish import check_current, take_back
@@ -229,6 +229,7 @@ class _Commit:
             "versions": {"internvid": __version__, "python": platform.python_version()},
             "video_s": video_seconds(items, results.rows),
             "resources": {"cpus": self.plan.resources.cpus, "gpus": self.plan.resources.gpus},
+            "rows_by_language": languages(results.rows),
         }
 
 

@@ -21,7 +21,7 @@ _COUNTS = ("inputs", "emitted", "dropped", "failed", "rows", "dropped_parts")
 class StageStatus:
     """One stage: partitions done of all, and inputs = emitted + dropped + failed over the done ones.
 
-    wall_s: seconds of work. video_s: seconds of video that the inputs stand for. cpu_s, gpu_s: wall_s times the CPUs and GPUs that the
+    rows_by_language: of rows that have a language. wall_s: seconds of work. video_s: seconds of video that the inputs stand for. cpu_s, gpu_s: wall_s times the CPUs and GPUs that the
     workers held. files: files of the done partitions, manifests apart. first_started_at, last_finished_at: UTC, by the workers' clocks.
     deferred: inputs of partitions that are not done which are to be tried again, deferred_by_class: why; next_try_at: when the first of
     them may be, UTC. What else of such a partition is finished counts when it is done.
@@ -41,6 +41,7 @@ class StageStatus:
     dropped_parts: int = 0
     drops_by_reason: dict[str, int] = field(default_factory=dict)
     failures_by_class: dict[str, int] = field(default_factory=dict)
+    rows_by_language: dict[str, int] = field(default_factory=dict)
     size_bytes: int = 0
     files: int = 0
     wall_s: float = 0.0
@@ -68,6 +69,7 @@ class StageStatus:
         for totals, counts in (
             (self.drops_by_reason, manifest["drops_by_reason"]),
             (self.failures_by_class, manifest["failures_by_class"]),
+            (self.rows_by_language, manifest.get("rows_by_language") or {}),
         ):
             for name, count in counts.items():
                 totals[name] = totals.get(name, 0) + count
@@ -90,7 +92,11 @@ class StageStatus:
         """Adds the sums of another set of partitions of the same stage."""
         for name in ("partitions_done", *_COUNTS, "size_bytes", "files", "wall_s", "video_s", "cpu_s", "gpu_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for mine, theirs in ((self.drops_by_reason, other.drops_by_reason), (self.failures_by_class, other.failures_by_class)):
+        for mine, theirs in (
+            (self.drops_by_reason, other.drops_by_reason),
+            (self.failures_by_class, other.failures_by_class),
+            (self.rows_by_language, other.rows_by_language),
+        ):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
         starts = [start for start in (self.first_started_at, other.first_started_at) if start]

@@ -7,22 +7,23 @@ from typing import Any
 from internvid_pipeline.engine import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, ScoreRecord, SelectionRecord, VideoRecord
+from internvid_pipeline.records import CaptionRecord, ClipRecord, ScoreRecord, SelectionRecord, SpeechRecord, VideoRecord
 from internvid_pipeline.storage import Root, done_partitions
 
-_TABLES = (SelectionRecord, ClipRecord, VideoRecord, CaptionRecord, ScoreRecord)
+_TABLES = (SelectionRecord, ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, SpeechRecord)
 
 
 @dataclass(frozen=True)
 class ExportSample:
-    """A clip that a selection keeps. caption: the selection's choice among `captions` (text by scale). scores: the highest value by
-    scorer."""
+    """A clip that a selection keeps. caption: the selection's choice among `captions` (text by scale; `speech`: what is said, in
+    English where it is known, else as it is said). scores: the highest value by scorer. speech: None where nothing is said."""
 
     clip: ClipRecord
     video: VideoRecord
     caption: str
     captions: dict[str, str]
     scores: dict[str, float]
+    speech: SpeechRecord | None = None
 
     @property
     def file_name(self) -> str:
@@ -88,8 +89,13 @@ def _of_partition(root: Root, folders: dict[type, list[str]], partition: int, se
     for score in rows(ScoreRecord):
         own = scores.setdefault(score.clip_id, {})
         own[score.scorer] = max(score.value, own.get(score.scorer, score.value))
+    last = folders[SpeechRecord][-1:]  # each stage of speech takes the place of the one before
+    speech = {row.clip_id: row for folder in last for row in read_rows(root, folder, partition, SpeechRecord)}
     clips = read_rows(root, folders[ClipRecord][-1], partition, ClipRecord)
     for clip in clips:
         if clip.clip_id in chosen:
-            own_captions = captions.get(clip.clip_id, {})
-            yield ExportSample(clip, videos[clip.video_id], chosen[clip.clip_id].caption, own_captions, scores.get(clip.clip_id, {}))
+            own_captions, said = captions.get(clip.clip_id, {}), speech.get(clip.clip_id)
+            if said is not None:
+                own_captions["speech"] = said.english or said.text
+            own_scores = scores.get(clip.clip_id, {})
+            yield ExportSample(clip, videos[clip.video_id], chosen[clip.clip_id].caption, own_captions, own_scores, said)

@@ -54,6 +54,11 @@ class SoundReader:
         """`mono` or `stereo`."""
         return "mono" if self.channels == 1 else "stereo"
 
+    @property
+    def has_ended(self) -> bool:
+        """True where nothing is left to decode."""
+        return self._ended
+
     def start_at(self, sample: int) -> None:
         """Go forward to `sample`. Raises ValueError for a step back."""
         if sample < self._position:

@@ -12,7 +12,20 @@ from typing import Any, cast
 
 from internvid_pipeline.config.presets import ModelPreset, Task
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.models.base import AlignmentScorer, Captioner, Embeddings, Model, RgbImage, Summariser, one_each
+from internvid_pipeline.models.base import (
+    AlignmentScorer,
+    Captioner,
+    Embeddings,
+    HeardWord,
+    Model,
+    Recognition,
+    RgbImage,
+    Sound,
+    SpeechRecogniser,
+    Summariser,
+    TextIdentifier,
+    one_each,
+)
 from internvid_pipeline.models.frames import evenly_spread, read_frames
 from internvid_pipeline.models.texts import joined_once
 from internvid_pipeline.models.weights import fetch_weights
@@ -21,10 +34,16 @@ __all__ = [
     "AlignmentScorer",
     "Captioner",
     "Embeddings",
+    "HeardWord",
     "Model",
+    "Recognition",
     "RgbImage",
+    "Sound",
+    "SpeechRecogniser",
     "Summariser",
+    "TextIdentifier",
     "build_captioner",
+    "build_recogniser",
     "build_scorer",
     "build_summariser",
     "check_preset",
@@ -38,6 +57,9 @@ __all__ = [
 _ADAPTERS: Mapping[tuple[Task, str], str] = {
     ("caption", "blip2"): "blip2:Blip2Captioner",
     ("caption", "stand-in"): "stand_ins:StandInCaptioner",
+    ("speech", "faster-whisper"): "whisper_ct2:FasterWhisperRecogniser",
+    ("speech", "whisper"): "whisper_hf:TransformersWhisperRecogniser",
+    ("speech", "stand-in"): "stand_in_speech:StandInRecogniser",
     ("summary", "seq2seq"): "seq2seq:Seq2SeqSummariser",
     ("summary", "stand-in"): "stand_ins:StandInSummariser",
     ("alignment", "open_clip"): "clip_scorer:ClipScorer",
@@ -69,6 +91,11 @@ def build_summariser(preset: ModelPreset) -> Summariser:
 def build_scorer(preset: ModelPreset) -> AlignmentScorer:
     """The alignment scorer of a preset; raises as `build_captioner`."""
     return cast(AlignmentScorer, _build(preset, "alignment"))
+
+
+def build_recogniser(preset: ModelPreset) -> SpeechRecogniser:
+    """The speech recogniser of a preset; raises as `build_captioner`."""
+    return cast(SpeechRecogniser, _build(preset, "speech"))
 
 
 def _build(preset: ModelPreset, task: Task) -> Any:

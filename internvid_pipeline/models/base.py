@@ -5,6 +5,7 @@ Common to all: an empty input gives an empty output; each answer depends on its 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -14,6 +15,8 @@ from internvid_pipeline.errors import ContractError
 
 # (height, width, 3), uint8, sRGB, upright.
 RgbImage = npt.NDArray[np.uint8]
+# (n,), float32, -1 to 1, one channel at 16 kHz.
+Sound = npt.NDArray[np.float32]
 # (n, d), float32, each row of length 1.
 Embeddings = npt.NDArray[np.float32]
 
@@ -62,7 +65,54 @@ class AlignmentScorer(Model, Protocol):
         """(n, d) float32, rows of length 1; (0, d) for no texts. A text beyond the model's context is cut."""
 
 
-A = TypeVar("A", bound=Sequence[str] | Embeddings)
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word with the space before it, and when it is said, in seconds from the beginning of the sound."""
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What a recogniser heard in one sound. language: BCP-47. mean_log_probability: of the tokens. no_speech_probability: 0 to 1.
+    The words lie in the sound, in order; none: it heard nothing."""
+
+    words: tuple[HeardWord, ...]
+    language: str
+    language_probability: float
+    mean_log_probability: float
+    no_speech_probability: float
+
+
+@runtime_checkable
+class SpeechRecogniser(Model, Protocol):
+    """From sounds of up to 30 s to words."""
+
+    def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        """The language of each (BCP-47) and its probability."""
+
+    def recognise(self, sounds: Sequence[Sound], language: str | None = None, in_english: bool = False) -> list[Recognition]:
+        """One answer per sound, in order. language: spoken in all of them; None: found out for each. in_english: the recogniser's own
+        translation instead of the words said."""
+
+
+@runtime_checkable
+class TextIdentifier(Protocol):
+    """From a text to its language."""
+
+    @property
+    def name(self) -> str:
+        """Package and version."""
+
+    def languages(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The most likely language of each (BCP-47) and its probability among those that are looked for; (`und`, 0) for a text too
+        short or too uncertain to tell."""
+
+
+A = TypeVar("A", bound=Sequence[str] | Sequence[Recognition] | Embeddings)
 
 
 def one_each(model: Model, answers: A, num_inputs: int) -> A:

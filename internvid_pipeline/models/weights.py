@@ -20,13 +20,20 @@ _CONFIGS = ("config.json", "open_clip_config.json")
 
 
 @contextlib.contextmanager
-def packages_for(preset: ModelPreset) -> Iterator[None]:
+def needs_package(what: str, extra: str) -> Iterator[None]:
     """Turns a missing package into a SetupError with the line that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        line = "pip install 'internvid-pipeline[models]'"
-        raise SetupError(f"model {preset.name!r} needs the package {error.name!r}, which is not installed: {line}") from error
+        line = f"pip install 'internvid-pipeline[{extra}]'"
+        raise SetupError(f"{what} needs the package {error.name!r}, which is not installed: {line}") from error
+
+
+@contextlib.contextmanager
+def packages_for(preset: ModelPreset, extra: str = "models") -> Iterator[None]:
+    """As `needs_package`, for a model."""
+    with needs_package(f"model {preset.name!r}", extra):
+        yield
 
 
 @contextlib.contextmanager

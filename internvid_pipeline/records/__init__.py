@@ -13,6 +13,15 @@ from internvid_pipeline.records.scan import ScanRecord
 from internvid_pipeline.records.score import ScoreRecord
 from internvid_pipeline.records.selection import SampleRecord, SelectionRecord
 from internvid_pipeline.records.source import SourceRecord
+from internvid_pipeline.records.speech import (
+    ClipTranscript,
+    LanguageEvidence,
+    SpeechRecord,
+    SpeechSource,
+    SpokenWord,
+    TranscriptRecord,
+    Utterance,
+)
 from internvid_pipeline.records.video import Chapter, SubtitleRef, VideoRecord
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "ClipHashRecord",
     "ClipRecord",
     "ClipRequest",
+    "ClipTranscript",
     "DropReason",
     "DropRecord",
     "DuplicateRecord",
@@ -30,6 +40,7 @@ __all__ = [
     "FailureRecord",
     "FrameHash",
     "FrameRef",
+    "LanguageEvidence",
     "ListedScore",
     "MediaRef",
     "SampleRecord",
@@ -37,7 +48,12 @@ __all__ = [
     "ScoreRecord",
     "SelectionRecord",
     "SourceRecord",
+    "SpeechRecord",
+    "SpeechSource",
+    "SpokenWord",
     "SubtitleRef",
+    "TranscriptRecord",
+    "Utterance",
     "VideoRecord",
     "from_row",
     "from_table",

@@ -35,6 +35,17 @@ class DropReason(StrEnum):
     NOT_DRAWN = "not_drawn"  # a random draw took others
     OVER_QUOTA = "over_quota"  # there are enough of its language, category, …
     REMOVED = "removed"  # somebody asked for it to be taken out of this data set (internvid remove)
+    NO_SPEECH = "no_speech"  # nobody speaks, or too unlikely
+    NO_SOUND = "no_sound"  # no audio stream to listen to
+    NON_SPEECH = "non_speech"  # marks of music, laughter or silence only
+    LOW_CONFIDENCE = "low_confidence"  # the recogniser itself does not believe it
+    REPETITION = "repetition"  # the same words over and over, as a recogniser that is stuck says them
+    TEXT_OVER_SILENCE = "text_over_silence"  # words where no voice is heard, or more than can be said in the time
+    OUTSIDE_CLIPS = "outside_clips"  # said between the clips
+    NOT_TRANSLATED = "not_translated"  # the translator gave no usable answer
+    INCOMPREHENSIBLE = "incomprehensible"  # speech that no caption should be made of
+    NOTHING_TO_FUSE = "nothing_to_fuse"  # one text alone
+    INVENTED = "invented"  # a fused caption with words that none of its inputs has
     MISSING_VALUE = "missing_value"  # a rule looks at a value that this item does not have
 
 

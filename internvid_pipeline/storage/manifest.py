@@ -32,7 +32,8 @@ class StoredFile:
 class Manifest:
     """What became of one partition in one stage. inputs = emitted + dropped + failed. rows: rows emitted. dropped_parts: parts of
     emitted or dropped inputs that were left out. started_at, finished_at: UTC, ISO 8601. wall_s: seconds of work, waiting apart.
-    video_s: seconds of video that the inputs stand for, 0 where no record tells. resources: cpus and gpus held during wall_s."""
+    video_s: seconds of video that the inputs stand for, 0 where no record tells. resources: cpus and gpus held during wall_s.
+    rows_by_language: of rows that have a language."""
 
     stage: str
     fingerprint: str
@@ -53,6 +54,7 @@ class Manifest:
     versions: Mapping[str, str] = field(default_factory=dict)
     video_s: float = 0.0
     resources: Mapping[str, float] = field(default_factory=dict)
+    rows_by_language: Mapping[str, int] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def path_of(self, kind: str) -> str | None:

@@ -13,8 +13,10 @@ from internvid_pipeline.models import _ADAPTERS as ADAPTERS
 from internvid_pipeline.models import (
     AlignmentScorer,
     Captioner,
+    SpeechRecogniser,
     Summariser,
     build_captioner,
+    build_recogniser,
     build_scorer,
     build_summariser,
     one_each,
@@ -30,13 +32,22 @@ TEXTS = ["a red picture", "a dog runs. a dog runs. " * 20, "a red picture", "", 
 CAPTIONERS = {"stand-in": lambda folder: load_preset("stand-in-captioner"), "blip2": tiny.save_tiny_blip2}
 SUMMARISERS = {"stand-in": lambda folder: load_preset("stand-in-summariser"), "seq2seq": tiny.save_tiny_seq2seq}
 SCORERS = {"stand-in": lambda folder: load_preset("stand-in-scorer"), "open_clip": tiny.save_tiny_open_clip}
+RECOGNISERS = {
+    "stand-in": lambda folder: load_preset("stand-in-recogniser"),
+    "faster-whisper": lambda folder: tiny.save_tiny_faster_whisper(folder / "converted"),
+    "whisper": tiny.save_tiny_whisper,
+}
+SOUNDS = [
+    np.random.default_rng(seed).normal(0, 0.1 + 0.05 * seed, round(16_000 * seconds)).astype(np.float32)
+    for seed, seconds in enumerate((3.0, 0.4, 30.0, 11.5, 7.25))
+]
 Save = Callable[[Path], ModelPreset]
 
 
 def test_every_adapter_is_under_contract():
     covered = (
         {("caption", name) for name in CAPTIONERS} | {("summary", name) for name in SUMMARISERS} | {("alignment", name) for name in SCORERS}
-    )
+    ) | {("speech", name) for name in RECOGNISERS}
     assert covered == set(ADAPTERS)
 
 
@@ -45,7 +56,7 @@ def preset_of(saves: dict[str, Save], adapter: str, folder: Path) -> ModelPreset
     return saves[adapter](folder).model_copy(update={"batch_size": 4, "max_new_tokens": 5})
 
 
-def check_identity(model: Captioner | Summariser | AlignmentScorer, preset: ModelPreset) -> None:
+def check_identity(model: Captioner | Summariser | AlignmentScorer | SpeechRecogniser, preset: ModelPreset) -> None:
     assert model.is_stand_in is preset.is_stand_in
     assert model.name == (f"stand-in-{preset.name.removeprefix('stand-in-')}" if preset.is_stand_in else preset.name)
     assert model.commit == ("v1" if preset.is_stand_in else "local")
@@ -134,6 +145,57 @@ class TestAlignmentScorer:
     def test_nothing_in_nothing_out(self, scorer: tuple[AlignmentScorer, ModelPreset]):
         width = scorer[0].embed_texts(["a"]).shape[1]
         assert scorer[0].embed_images([]).shape == scorer[0].embed_texts([]).shape == (0, width)
+
+
+@pytest.fixture(scope="module", params=RECOGNISERS)
+def recogniser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[SpeechRecogniser, ModelPreset]:
+    preset = preset_of(RECOGNISERS, request.param, tmp_path_factory.mktemp("recogniser"))
+    return build_recogniser(preset), preset
+
+
+class TestSpeechRecogniser:
+    def test_says_what_it_is(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
+        assert isinstance(recogniser[0], SpeechRecogniser)
+        check_identity(*recogniser)
+
+    @pytest.mark.parametrize(("language", "in_english"), [(None, False), ("zh", True)])
+    def test_one_answer_per_sound_whatever_its_neighbours(
+        self, recogniser: tuple[SpeechRecogniser, ModelPreset], language: str | None, in_english: bool
+    ):
+        model, preset = recogniser
+        together = model.recognise(SOUNDS, language, in_english)
+        alone = [model.recognise([sound], language, in_english)[0] for sound in SOUNDS]
+        assert [(one.language, [word.text for word in one.words]) for one in together] == [
+            (one.language, [word.text for word in one.words]) for one in alone
+        ]
+        for one, other in zip(together, alone, strict=True):
+            assert one.mean_log_probability == pytest.approx(other.mean_log_probability, abs=0.02)
+            assert [word.start_s for word in one.words] == pytest.approx([word.start_s for word in other.words], abs=0.021)
+        again = model.recognise(SOUNDS[::-1], language, in_english)[::-1]
+        assert [one.words for one in again] == [one.words for one in together]
+        if language and not preset.is_stand_in:
+            assert {one.language for one in together} == {language}
+        assert len({tuple(word.text for word in one.words) for one in together}) > 1
+
+    def test_words_lie_in_the_sound_in_order(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
+        answers = recogniser[0].recognise(SOUNDS)
+        assert sum(len(one.words) for one in answers) >= len(SOUNDS)
+        for sound, one in zip(SOUNDS, answers, strict=True):
+            times = [(word.start_s, word.end_s) for word in one.words]
+            assert all(0 <= start <= end <= sound.shape[0] / 16_000 for start, end in times)
+            assert [start for start, _ in times] == sorted(start for start, _ in times)
+            assert all(isinstance(value, float) for span in times for value in span)
+            assert 0 <= one.language_probability <= 1 and 0 <= one.no_speech_probability <= 1 and one.mean_log_probability <= 0
+            assert all(word.text.strip() and 0 <= word.probability <= 1 for word in one.words)
+
+    def test_languages_are_those_of_the_answers(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
+        model, _ = recogniser
+        answers = model.recognise(SOUNDS)
+        for (code, probability), one in zip(model.languages(SOUNDS), answers, strict=True):
+            assert code == one.language and probability == pytest.approx(one.language_probability, abs=0.02)
+
+    def test_nothing_in_nothing_out(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
+        assert recogniser[0].recognise([]) == [] and recogniser[0].languages([]) == []
 
 
 def test_lost_answer_is_a_broken_contract():

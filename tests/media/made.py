@@ -66,6 +66,7 @@ class Track:
     start_s: float = 0.0
     codec: str = "aac"
     layout: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ def write_video(path: Path, pictures: Iterable[Picture], made: Made | None = Non
         sounds = []
         for track in made.tracks:
             layout = track.layout or ("mono" if len(track.samples) == 1 else "stereo")
-            sounds.append((container.add_stream(track.codec, rate=track.rate, layout=layout), track))
+            sound = container.add_stream(track.codec, rate=track.rate, layout=layout)
+            if track.language:
+                sound.metadata["language"] = track.language
+            sounds.append((sound, track))
         packets = []
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -34,6 +34,7 @@ _SCHEMA = pa.schema(
         ("has_audio", pa.bool_()),
         ("caption", pa.string()),
         *((f"caption_{scale}", pa.string()) for scale in CaptionScale),
+        *((name, pa.string()) for name in ("speech", "speech_language", "speech_source", "speech_translation")),
     ]
 )
 _IDS_SCHEMA = pa.schema(
@@ -92,5 +93,9 @@ def _row(sample: ExportSample, scorers: Sequence[str]) -> dict[str, object]:
         "has_audio": clip.has_audio,
         "caption": sample.caption,
         **{f"caption_{scale}": sample.captions.get(scale) for scale in CaptionScale},
+        "speech": sample.speech.text if sample.speech else None,
+        "speech_language": sample.speech.language if sample.speech else None,
+        "speech_source": sample.speech.source if sample.speech else None,
+        "speech_translation": sample.speech.translation if sample.speech else None,
         **{f"score_{name}": sample.scores.get(name) for name in scorers},
     }

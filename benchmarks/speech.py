@@ -1,0 +1,163 @@
+"""What transcribing costs over faster-whisper's own batched pipeline on the same audio, and that memory does not grow with the length.
+
+    python benchmarks/speech.py overhead [--minutes 10] [--repeats 3]
+    python benchmarks/speech.py memory [--minutes 1 300]
+
+Both use a tiny Whisper with random weights, made on the spot: nothing hides what we add. CPU seconds of this process, each side in turn,
+in one run. `overhead`: the audio lies in memory on both sides; `memory`: the whole stage over a video's file, in a process for each length.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+from tests.spoken import RATE_HZ, SENTENCES, rain, silence, spoken  # noqa: E402
+
+BATCH = 16
+
+
+def made_audio(minutes: float) -> np.ndarray:
+    """Sentences in ten languages with pauses between them; a sixth of it rain."""
+    parts = [part for code in SENTENCES for part in (spoken(code), silence(0.4))] + [rain(10)]
+    once = np.concatenate(parts)
+    count = round(minutes * 60 * RATE_HZ)
+    return np.tile(once, -(-count // once.shape[0]))[:count]
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU seconds of this process and its threads."""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
+def overhead(minutes: float, repeats: int, language: str | None) -> None:
+    """Both sides by turns; the median of each."""
+    from faster_whisper import BatchedInferencePipeline
+
+    from internvid_pipeline.media.speech_audio import SoundBlock
+    from internvid_pipeline.models import build_recogniser, tiny
+    from internvid_pipeline.models.listening import GuardConfig, ListenConfig, ahead, hear, utterances_of
+    from internvid_pipeline.models.speech_windows import speech_windows
+    from internvid_pipeline.models.voice import VoiceConfig
+
+    audio = made_audio(minutes)
+    with tempfile.TemporaryDirectory() as folder:
+        preset = tiny.save_tiny_faster_whisper(Path(folder) / "converted").model_copy(update={"batch_size": BATCH, "max_new_tokens": 100})
+        recogniser = build_recogniser(preset)
+        pipeline = BatchedInferencePipeline(recogniser._whisper)  # type: ignore[attr-defined]
+        guards = GuardConfig(mean_log_probability=-100, compression_ratio=1000, repeated_share=1, most_chars_per_s=10_000)
+        config = ListenConfig(guards=guards, min_language_probability=0, max_gap_s=3600)  # the same windows as theirs
+        counts: dict[str, int] = {}
+
+        def theirs() -> None:
+            # Their defaults for batches, with word times, and as many tokens.
+            options = {"batch_size": BATCH, "beam_size": 1, "word_timestamps": True, "max_new_tokens": 100}
+            segments, _ = pipeline.transcribe(audio, language="en", multilingual=language is None, **options)
+            counts["theirs"] = sum(len(segment.words or []) for segment in segments)
+
+        def ours() -> None:
+            size = 10 * RATE_HZ
+            blocks = (SoundBlock(start, audio[start : start + size]) for start in range(0, audio.shape[0], size))
+            windows = (("audio", window) for window in speech_windows(blocks, VoiceConfig(), config.max_gap_s))
+            heard = hear(ahead(windows, BATCH + 8), recogniser, BATCH, config, language)
+            counts["ours"] = sum(len(one.words) for _, window, said in heard for one in utterances_of(window, said, config)[0])
+
+        theirs(), ours()  # what is loaded at first use
+        found = [(cpu_s(theirs), cpu_s(ours)) for _ in range(repeats)]
+    first, second = (statistics.median(values) for values in zip(*found, strict=True))
+    print(
+        f"{minutes:g} min of audio, {repeats} times: faster-whisper {first:.2f} CPU s, ours {second:.2f} CPU s: {second / first - 1:+.1%}"
+    )
+    print(f"words: {counts['theirs']} and {counts['ours']}; each turn: {[(round(a, 2), round(b, 2)) for a, b in found]}")
+
+
+def write_sound(path: Path, minutes: float) -> None:
+    """The audio as FLAC in Matroska, ten seconds in memory at a time."""
+    import av
+
+    once = made_audio(1)
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        for number in range(round(minutes * 6)):
+            start = number * 160_000 % (once.shape[0] - 160_000 + 1)
+            frame = av.AudioFrame.from_ndarray((once[None, start : start + 160_000] * 32767).astype(np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, number * 160_000, Fraction(1, RATE_HZ)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def one_length(path: str, preset_folder: str, seconds: float) -> None:
+    """The stage over one file; prints peak memory and CPU seconds. Runs in a process of its own."""
+    from internvid_pipeline.records import MediaRef
+    from internvid_pipeline.stage import Item, Resources, WorkerContext
+    from internvid_pipeline.storage import Root
+    from stages.transcribe_videos import TranscribeVideos, TranscribeVideosConfig
+    from tests.made_records import made_video
+
+    preset = {"name": "tiny", "task": "speech", "adapter": "faster-whisper", "repository": preset_folder, "max_new_tokens": 20}
+    guards = {"mean_log_probability": -100, "compression_ratio": 1000, "repeated_share": 1, "most_chars_per_s": 10_000}
+    listen = {"guards": guards, "min_language_probability": 0}
+    config = TranscribeVideosConfig.model_validate({"recogniser": {**preset, "dtype": "float32", "batch_size": BATCH}, "listen": listen})
+    stage = TranscribeVideos(config)
+    stage.setup(WorkerContext(root=Root("/"), scratch=Path(path).parent / "scratch", resources=Resources()))
+    video = made_video("v", source_uri=path, media=MediaRef(uri=path), duration_s=seconds, num_audio_streams=1)
+    start = time.process_time()
+    (outcome,) = stage.process([Item(video)])
+    used = time.process_time() - start
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows = getattr(outcome, "records", ())
+    print(
+        f"{seconds / 60:.0f} min: peak {peak_mb:.0f} MB, {used:.1f} CPU s, {sum(len(row.utterances) for row in rows)} utterances",
+        flush=True,
+    )
+
+
+def memory(lengths_min: list[float]) -> None:
+    """Each length in a process of its own."""
+    from internvid_pipeline.models import tiny
+
+    with tempfile.TemporaryDirectory() as folder:
+        preset = tiny.save_tiny_faster_whisper(Path(folder) / "converted")
+        for minutes in lengths_min:
+            path = Path(folder) / f"{minutes:g}.mkv"
+            write_sound(path, minutes)
+            command = [sys.executable, __file__, "one", str(path), preset.repository, str(minutes * 60)]
+            subprocess.run(command, check=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="what", required=True)
+    first = parts.add_parser("overhead")
+    first.add_argument("--minutes", type=float, default=10)
+    first.add_argument("--repeats", type=int, default=3)
+    second = parts.add_parser("memory")
+    second.add_argument("--minutes", type=float, nargs="+", default=[1, 60, 300])
+    third = parts.add_parser("one")
+    third.add_argument("arguments", nargs=3)
+    given = parser.parse_args()
+    if given.what == "overhead":
+        for language in ("en", None):
+            overhead(given.minutes, given.repeats, language)
+    elif given.what == "memory":
+        memory(given.minutes)
+    else:
+        one_length(given.arguments[0], given.arguments[1], float(given.arguments[2]))
+
+
+if __name__ == "__main__":
+    main()
