@@ -12,7 +12,7 @@ from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.report import StageStatus
 from internvid_pipeline.engine.status import read_summary, sum_partitions
 from internvid_pipeline.errors import StorageError
-from internvid_pipeline.records import CaptionRecord, ClipRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
+from internvid_pipeline.records import CaptionRecord, ClipRecord, EmbeddingRecord, MediaRef, SampleRecord, ScoreRecord, schema_of
 from internvid_pipeline.storage import Manifest, Root, StoredFile, done_partitions, layout, read_arrow, read_manifest, read_table
 
 _PARTS = ("json", "mp4", "txt")
@@ -64,7 +64,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             rows = _check_table(root, manifest, writes[plan.folder], report)
             report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes)
             stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
-                isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows
+                isinstance(row, (CaptionRecord, EmbeddingRecord, ScoreRecord)) and row.is_stand_in for row in rows
             )
             if writes[plan.folder] is SampleRecord:
                 report.checked_samples += len(rows)

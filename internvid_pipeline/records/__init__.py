@@ -5,6 +5,7 @@ from internvid_pipeline.records.candidate import CandidateRecord
 from internvid_pipeline.records.caption import CaptionRecord, CaptionScale
 from internvid_pipeline.records.clip import ClipRecord, FrameRef
 from internvid_pipeline.records.clip_request import ClipRequest, ListedScore
+from internvid_pipeline.records.embedding import EmbeddingRecord, stored_vectors
 from internvid_pipeline.records.loss import DropReason, DropRecord, FailureRecord
 from internvid_pipeline.records.media_ref import MediaRef
 from internvid_pipeline.records.scan import ScanRecord
@@ -22,6 +23,7 @@ __all__ = [
     "ClipRequest",
     "DropReason",
     "DropRecord",
+    "EmbeddingRecord",
     "FailureRecord",
     "FrameRef",
     "ListedScore",
@@ -36,5 +38,6 @@ __all__ = [
     "from_row",
     "from_table",
     "schema_of",
+    "stored_vectors",
     "to_table",
 ]

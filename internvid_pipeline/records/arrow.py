@@ -1,6 +1,6 @@
 """From a frozen record type to its Arrow schema and back, so that a table's columns are written down once: in the record.
 
-Arrow types follow the annotations: str -> string, int -> int64, float -> float64, bool -> bool, `X | None` -> nullable,
+Arrow types follow the annotations: str -> string, int -> int64, float -> float64, bool -> bool, bytes -> binary, `X | None` -> nullable,
 `tuple[X, ...]` -> list, a record -> struct. A field without `| None` is not null. Schemas are always given to Arrow in full:
 `pa.Table.from_pylist` alone keeps only the keys of the first row.
 """
@@ -16,7 +16,7 @@ import pyarrow as pa
 from internvid_pipeline.errors import ContractError
 
 R = TypeVar("R")
-_SCALARS: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_SCALARS: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
@@ -34,7 +34,7 @@ def _arrow_type(annotation: Any) -> pa.DataType:
         return pa.list_(pa.field("item", _arrow_type(get_args(annotation)[0]), nullable=False))
     if dataclasses.is_dataclass(annotation):
         return pa.struct(list(schema_of(annotation)))
-    raise TypeError(f"a record's field cannot be {annotation!r}; use str, int, float, bool, another record, tuple[X, ...] or X | None")
+    raise TypeError(f"a record's field cannot be {annotation!r}; use str, int, float, bool, bytes, another record, tuple[X, ...] or X | None")
 
 
 def schema_of(record_type: Any) -> pa.Schema:
