@@ -17,6 +17,7 @@ from internvid_pipeline.cli import (
     jobs,
     launch,
     logs,
+    models,
     plan,
     run,
     status,
@@ -44,6 +45,7 @@ app.command("validate")(validate.validate)
 app.add_typer(export.app, name="export")
 app.command("gc")(gc.gc)
 app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("launch")(launch.launch)

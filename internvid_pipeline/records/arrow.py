@@ -34,7 +34,9 @@ def _arrow_type(annotation: Any) -> pa.DataType:
         return pa.list_(pa.field("item", _arrow_type(get_args(annotation)[0]), nullable=False))
     if dataclasses.is_dataclass(annotation):
         return pa.struct(list(schema_of(annotation)))
-    raise TypeError(f"a record's field cannot be {annotation!r}; use str, int, float, bool, bytes, another record, tuple[X, ...] or X | None")
+    raise TypeError(
+        f"a record's field cannot be {annotation!r}; use str, int, float, bool, bytes, another record, tuple[X, ...] or X | None"
+    )
 
 
 def schema_of(record_type: Any) -> pa.Schema:

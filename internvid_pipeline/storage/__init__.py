@@ -2,6 +2,7 @@
 
 from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.commit import store_file
+from internvid_pipeline.storage.fetched import fetch_once, fetched_place
 from internvid_pipeline.storage.local_files import replaced_file
 from internvid_pipeline.storage.manifest import Manifest, StoredFile, done_partitions, manifest_from_json, read_manifest
 from internvid_pipeline.storage.media_tar import MediaTarWriter, file_sha256
@@ -26,6 +27,8 @@ __all__ = [
     "StoredFile",
     "check_root_uri",
     "done_partitions",
+    "fetch_once",
+    "fetched_place",
     "file_sha256",
     "held_bytes",
     "is_transient",
