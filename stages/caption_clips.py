@@ -16,6 +16,9 @@ from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, 
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Resources, Stage, WorkerContext
 
 _LOAD_THREADS = 8
+# Answers are taken in the order of the clips: with twice as many under way as are asked at once, one that is slow, or asked again, left a
+# quarter of the server idle (benchmarks/endpoint.py); with four times as many it does not.
+WINDOW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +64,14 @@ class CaptionClips(Stage[CaptionClipsConfig, ClipRecord, CaptionRecord]):
 
     @property
     def resources(self) -> Resources:
-        """The models share a worker: the largest share of a GPU, the sum of main memory. An endpoint's requests go out as clips are loaded:
-        twice as many clips are under way as it takes requests, so that one slow answer leaves no hole."""
+        """The models share a worker: the largest share of a GPU, the sum of main memory. An endpoint's requests go out as clips are loaded,
+        which runs ahead by WINDOW times as many clips as it takes requests."""
         presets = self.config.presets
-        endpoints = [preset.endpoint.max_in_flight for preset in presets if preset.endpoint is not None]
+        endpoints = [WINDOW * preset.endpoint.max_in_flight for preset in presets if preset.endpoint is not None]
         return Resources(
             gpus=max(preset.gpus for preset in presets),
             memory_mb=1000 + sum(preset.memory_mb for preset in presets),
-            batch_size=max([preset.batch_size for preset in presets if preset.task != "summary"] + endpoints),
+            batch_size=max(preset.batch_size for preset in presets if preset.task != "summary"),
             load_threads=max([_LOAD_THREADS, *endpoints]),
         )
 

@@ -71,8 +71,8 @@ class ScoreAesthetics(Stage[ScoreAestheticsConfig, ClipRecord, ScoreRecord]):
         if found is None:
             made = ", ".join(sorted({row.model for row in stored}))
             raise SetupError(
-                f"score_aesthetics: model {self._rater.name!r} rates embeddings of {self._rater.base_model}, embed_frames made those of {made}"
-                "; give embed_frames that model, or take a head for yours"
+                f"score_aesthetics: {self._rater.name!r} rates embeddings of {self._rater.base_model}, embed_frames made those of {made}; "
+                "give embed_frames that model, or take a head for yours"
             )
         return found
 

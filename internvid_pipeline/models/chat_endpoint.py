@@ -20,7 +20,7 @@ from internvid_pipeline.errors import InternvidError, ModelError, SetupError, St
 from internvid_pipeline.models.http_post import Connection, Fault, Reply
 from internvid_pipeline.storage import redacted
 
-_FIRST_WAIT_S, _MOST_WAIT_S = 0.25, 30.0
+_FIRST_WAIT_S, _MOST_WAIT_S = 0.1, 30.0
 _BUSY = frozenset({408, 409, 425, 429})  # the server is well and asks for time: no mark against the request
 _OUR_FAULT = frozenset({401, 403, 404})  # wrong key, wrong model: it would be so for every request
 
@@ -145,7 +145,7 @@ class ChatEndpoint:
             job.answer.set_exception(StorageError(redacted(message)))
             return
         backoff_s = random.uniform(0.5, 1.0) * min(_MOST_WAIT_S, _FIRST_WAIT_S * 2**job.tries)
-        job.tries += 1
+        job.tries += wait_s is None
         with self._changed:
             heapq.heappush(self._waiting, (now + (backoff_s if wait_s is None else wait_s), next(self._numbers), job))
             self._changed.notify()

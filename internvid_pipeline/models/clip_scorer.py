@@ -16,7 +16,7 @@ from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
 from internvid_pipeline.models.weights import loading, packages_for, weights_folder
 
 _PRECISION = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
-_TO_TENSOR, _NORMALISE = "ToTensor", "Normalize"
+_TO_TENSOR, _NORMALISE = ("ToTensor", "MaybeToTensor"), "Normalize"
 
 
 class ClipScorer:
@@ -78,8 +78,8 @@ class ClipScorer:
         Raises ValueError for one of another form."""
         steps = list(preprocess.transforms)
         names = [type(step).__name__ for step in steps]
-        if names[-2:] != [_TO_TENSOR, _NORMALISE]:
-            raise ValueError(f"its transform {names} does not end in {_TO_TENSOR}, {_NORMALISE}")
+        if len(names) < 2 or names[-2] not in _TO_TENSOR or names[-1] != _NORMALISE:
+            raise ValueError(f"its transform {names} does not end in {_TO_TENSOR[0]}, {_NORMALISE}")
 
         def column(values: Any) -> Any:
             return self._torch.tensor(values, dtype=self._torch.float32, device=self._device).view(1, -1, 1, 1)

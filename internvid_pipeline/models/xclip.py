@@ -49,7 +49,7 @@ class XClipScorer:
             output = self._model(
                 input_ids=words["input_ids"].to(self._device),
                 attention_mask=words["attention_mask"].to(self._device),
-                pixel_values=pixels.view(len(videos), self.num_frames, *pixels.shape[1:]),
+                pixel_values=pixels.reshape(len(videos), self.num_frames, *pixels.shape[-3:]),
             )
             own = self._torch.arange(len(videos), device=self._device)
             pairs = (output.video_embeds.float() * output.text_embeds[own, own].float()).sum(dim=-1)
