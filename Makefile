@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput format clean
+.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput bench-endpoint bench-gpu format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -70,6 +70,12 @@ bench-status: $(VENV)/.dev ## how long `internvid status` takes over 100,000 par
 VIDEOS_WITH_TRUTH ?=
 bench-shots: $(VENV)/.dev ## accuracy of the shot detectors; VIDEOS_WITH_TRUTH=folder with cuts_reference.json adds your own
 	@$(BIN)/python benchmarks/shot_accuracy.py $(if $(VIDEOS_WITH_TRUTH),--folder "$(VIDEOS_WITH_TRUTH)" --peer)
+
+bench-endpoint: $(VENV)/.dev ## measure what captions by an HTTP endpoint get out of a server that misbehaves (a minute)
+	@$(BIN)/python benchmarks/endpoint.py
+
+bench-gpu: $(VENV)/.dev ## measure models of true shapes on a GPU (tiny ones on the CPU where there is none)
+	@$(BIN)/python benchmarks/gpu/models.py
 
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py

@@ -1,6 +1,6 @@
 """Videos whose every frame says which clip it belongs to, and models that read it off the pixels: whatever is paired wrongly shows.
 
-A frame is a grid of 4 x 4 blocks, black or white: ten bits of the clip's number in Gray's code, most significant first, then five of a checksum, then one
+A frame is a grid of 4 x 4 blocks, black or white: ten bits of the number in Gray's code, most significant first, five of a checksum, one
 that tells whether all others are inverted. Every second clip is inverted, so that a detector sees a cut between any two.
 """
 
