@@ -149,7 +149,8 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
                 places = {frame: i for i, frame in enumerate(row.frames)}
                 wanted = [places.get(frame.frame) for frame in self._shown(item.record)]
                 if wanted and None not in wanted:
-                    return row.matrix()[[place for place in wanted if place is not None]]
+                    vectors: models.Embeddings = row.matrix()[[place for place in wanted if place is not None]]
+                    return vectors
         return None
 
     def _loaded(self, clip: ClipRecord, stored: models.Embeddings | None) -> _Payload:
@@ -167,7 +168,7 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
             return ()
         pairs = [(item.payload.video, caption.text) for item, chosen in zip(batch, captions, strict=True) for caption in chosen]
         scores = self._video_scorer.scores([video for video, _ in pairs], [text for _, text in pairs])
-        return models.one_each(self._video_scorer, scores, len(pairs))
+        return models.one_each(self._video_scorer, list(scores), len(pairs))
 
     def _wanted(self) -> str:
         return " or ".join(_BEST_FIRST if self.config.scales == "best" else self.config.scales)

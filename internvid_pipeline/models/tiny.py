@@ -208,7 +208,7 @@ def spread(torch: Any, model: Any) -> None:
                 weight.normal_(0.0, 0.4)
 
 
-def byte_tokenizer(special_tokens: list[str], **names: str) -> Any:
+def byte_tokenizer(special_tokens: list[str], **names: Any) -> Any:
     """A byte-level BPE tokenizer, which covers every UTF-8 text, trained on four sentences."""
     import tokenizers
     import transformers
