@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput format clean
+.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput bench-endpoint bench-gpu format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -77,6 +77,12 @@ bench-lists: $(VENV)/.dev ## measure how a list of a million clips becomes parti
 bench-speech: $(VENV)/.dev ## measure transcribing beside faster-whisper's batched pipeline, and its memory from a minute to five hours of sound
 	@nice -n 5 $(BIN)/python benchmarks/speech.py overhead
 	@nice -n 5 $(BIN)/python benchmarks/speech.py memory
+
+bench-endpoint: $(VENV)/.dev ## measure what captions by an HTTP endpoint get out of a server that misbehaves (a minute)
+	@$(BIN)/python benchmarks/endpoint.py
+
+bench-gpu: $(VENV)/.dev ## measure models of true shapes on a GPU (tiny ones on the CPU where there is none)
+	@$(BIN)/python benchmarks/gpu/models.py
 
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py

@@ -203,6 +203,10 @@ class Stage(ABC, Generic[C, In, Out]):
         del record
         return None
 
+    def load_item(self, item: Item[In]) -> Any:
+        """As `load`, for a stage that has to see the joined rows to know what to read; by default `load(item.record)`."""
+        return self.load(item.record)
+
     @abstractmethod
     def process(self, batch: Sequence[Item[In]]) -> list[Outcome[Out]]:
         """One outcome per item, in order. An exception fails (`errors.Deferred`: puts off) the items of the batch one by one, never their

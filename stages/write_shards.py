@@ -193,7 +193,7 @@ def sample_json(item: Item[SelectionRecord]) -> dict[str, Any]:
     """
     video, clip = item.joined[VideoRecord][0], item.joined[ClipRecord][0]
     captions = [_typed(row, "clip_id", "video_id") for row in item.joined[CaptionRecord]]
-    scores = [_typed(row, "clip_id", "video_id") for row in item.joined[ScoreRecord]]
+    scores = [_typed(row, "clip_id", "video_id", "frames") for row in item.joined[ScoreRecord]]
     speech = speech_of(item)
     return {
         "schema_version": SAMPLE_SCHEMA_VERSION,

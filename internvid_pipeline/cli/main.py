@@ -17,6 +17,7 @@ from internvid_pipeline.cli import (
     jobs,
     launch,
     logs,
+    models,
     plan,
     remove,
     retry,
@@ -48,6 +49,7 @@ app.add_typer(export.app, name="export")
 app.command("remove")(remove.remove)
 app.command("gc")(gc.gc)
 app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.command("launch")(launch.launch)

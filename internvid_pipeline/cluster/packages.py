@@ -20,7 +20,15 @@ _OF_ADAPTER: Mapping[str, tuple[str, ...]] = {
     STAND_IN: (),
     "blip2": (*_TORCH, "transformers"),
     "seq2seq": (*_TORCH, "transformers", "sentencepiece"),
+    "instruct": (*_TORCH, "transformers"),
+    "transformers": (*_TORCH, "transformers"),
     "open_clip": (*_TORCH, "open_clip"),
+    "xclip": (*_TORCH, "transformers"),
+    "image_classifier": (*_TORCH, "transformers"),
+    "linear_head": ("torch",),
+    "vllm": ("vllm",),
+    "openai": (),
+    "rapidocr": ("rapidocr", "onnxruntime"),
 }
 _OF_PROTOCOL = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs", "abfs": "adlfs"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from internvid_pipeline.config.model import Section
 from internvid_pipeline.config.validation import validated
@@ -21,40 +21,75 @@ STAND_IN = "stand-in"
 # of the fingerprint.
 STAND_IN_VERSION = "v1"
 
+_CREDENTIALS = re.compile(r"://[^/]*@|[?&]")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PLACEMENT: dict[str, Any] = {"fingerprint": False}
 
-Task = Literal["caption", "summary", "alignment", "speech"]
+Task = Literal["caption", "summary", "video_caption", "alignment", "video_alignment", "aesthetic", "safety", "text_overlay", "speech"]
+# Adapters without weights of their own: a deterministic stand-in, a server that has them, a package that brings them.
+ENDPOINT = "openai"
+_IN_THE_PACKAGE = "rapidocr"
+_LABEL = re.compile(r"[\w.:+-]{1,80}")
 
 
 def _is_folder(repository: str) -> bool:
     return repository.startswith(("/", "./", "../", "~/"))
 
 
+def _is_uri(repository: str) -> bool:
+    return "://" in repository
+
+
+class EndpointConfig(Section):
+    """A server that speaks OpenAI's chat completions (vLLM, SGLang, a provider's), and how hard it may be worked."""
+
+    url: str = Field(description="Address up to `/v1`, such as http://localhost:8000/v1.", pattern=r"^https?://[^\s@]+$")
+    api_key_variable: str = Field(
+        default="", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$|^$", description="Environment variable that holds the key; empty: none is sent."
+    )
+    max_in_flight: int = Field(default=64, ge=1, le=4096, description="Requests under way at once, of one worker.")
+    requests_per_s: float | None = Field(default=None, gt=0, description="Most requests begun per second by one worker; null: no bound.")
+    timeout_s: float = Field(
+        default=120.0, gt=0, le=3600, description="Seconds without a byte after which a request is given up and repeated."
+    )
+    attempts: int = Field(
+        default=8, ge=1, le=100, description="Failures of the server (5xx, cut connections) on one clip, while it answers others."
+    )
+    patience_s: float = Field(
+        default=600.0,
+        ge=0,
+        description="Seconds for which a server that answers nothing, or 429, is asked again before the partition is given back.",
+    )
+
+
 class ModelPreset(Section):
-    """One model and how it is asked. Every field but gpus, memory_mb and batch_size changes results and is in the fingerprint."""
+    """One model and how it is asked. Every field but endpoint, batch_pixels, gpus, memory_mb and batch_size changes results and is
+    in the fingerprint."""
 
     name: str = Field(description="Name of the preset; its file name where it has one.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
     task: Task = Field(
-        description="What the model does: caption (picture to text), summary (text to text), alignment (picture and text to a score), "
-        "speech (sound to text)."
+        description="What the model does: caption (picture to text), summary (text to text), video_caption (several frames with times "
+        "to text), alignment (picture and text to a score), video_alignment (several frames and a text), aesthetic (embedding to a score), "
+        "safety (picture to a probability), text_overlay (picture to the words in it), speech (sound to text)."
     )
     adapter: str = Field(
-        description="Code that runs it: blip2, seq2seq, open_clip, faster-whisper, whisper, or stand-in (deterministic, no weights).",
+        description="Code that runs it: blip2, seq2seq, instruct, transformers, vllm, openai, open_clip, xclip, linear_head, "
+        "image_classifier, rapidocr, faster-whisper, whisper, or stand-in (deterministic, no weights).",
         pattern=r"^[a-z0-9_-]+$",
     )
     repository: str = Field(
         default="",
         validate_default=True,
-        description="Hub id (org/name), or a local folder written as /path, ./path, ../path or ~/path; empty for a stand-in. "
-        "A relative folder is meant from the preset's file.",
+        description="Hub id (org/name); a local folder (a file, for a linear head) written as /path, ./path, ../path or ~/path, a relative "
+        "one meant from the preset's file; a URI of an object store (s3://…) or an address; for an endpoint the model's name there; empty "
+        "for a stand-in and for what its package brings.",
     )
     commit: str = Field(
         default="",
         validate_default=True,
-        description="Full commit of the Hub repository (40 hexadecimal digits): branches move, results must not. Optional label of a local "
-        "folder. Filled in for a stand-in.",
+        description="Full commit of the Hub repository (40 hexadecimal digits): branches move, results must not. For a URI, an endpoint or "
+        "a package its version or another label that changes with the weights; optional for a local folder. Filled in for a stand-in.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "int8_float16"] = Field(
         default="auto",
@@ -67,6 +102,17 @@ class ModelPreset(Section):
     )
     max_input_tokens: int = Field(default=512, ge=8, le=131072, description="A longer text is cut; 512 is what T5 was trained with.")
     quick_gelu: bool = Field(default=False, description="open_clip only: OpenAI's CLIP weights were trained with QuickGELU.")
+    base_model: str = Field(default="", description="linear_head only: the model whose embeddings it was trained on, as rows call it.")
+    unsafe_labels: tuple[str, ...] = Field(
+        default=(), description="image_classifier only: classes whose probabilities add up to the score."
+    )
+    endpoint: EndpointConfig | None = Field(default=None, description="openai only: the server.", json_schema_extra=_PLACEMENT)
+    batch_pixels: int = Field(
+        default=50_000_000,
+        ge=1,
+        description="Pixels of frames in one forward pass of a video captioner; our guess for 80 GB and 8 billion weights.",
+        json_schema_extra=_PLACEMENT,
+    )
     gpus: float = Field(default=0.0, ge=0, le=64, description="GPUs of one worker, fractions allowed.", json_schema_extra=_PLACEMENT)
     memory_mb: int = Field(default=4000, ge=64, description="Main memory of one worker.", json_schema_extra=_PLACEMENT)
     batch_size: int = Field(default=8, ge=1, le=4096, description="Pictures or texts in one forward pass.", json_schema_extra=_PLACEMENT)
@@ -74,9 +120,16 @@ class ModelPreset(Section):
     @field_validator("repository")
     @classmethod
     def _is_a_place(cls, repository: str, info: ValidationInfo) -> str:
-        if info.data.get("adapter") == STAND_IN:
+        adapter = info.data.get("adapter")
+        if adapter in (STAND_IN, _IN_THE_PACKAGE):
             if repository:
-                raise ValueError("a stand-in has no weights; leave repository out")
+                raise ValueError(f"a {adapter} has no weights of its own; leave repository out")
+        elif adapter == ENDPOINT:
+            if not repository:
+                raise ValueError("write the model's name as the endpoint knows it")
+        elif _is_uri(repository):
+            if _CREDENTIALS.search(repository):
+                raise ValueError("credentials in a URI would end up in tables and logs; leave them to the driver's environment variables")
         elif not _is_folder(repository) and not _HUB_ID.fullmatch(repository):
             raise ValueError("write a Hub id such as org/name, or a local folder as /path, ./path, ../path or ~/path")
         return repository
@@ -89,9 +142,18 @@ class ModelPreset(Section):
             if commit not in ("", STAND_IN_VERSION):
                 raise ValueError(f"this release has version {STAND_IN_VERSION} of the stand-ins; leave commit out")
             return STAND_IN_VERSION
-        if repository and not _is_folder(repository) and not _COMMIT.fullmatch(commit):
+        if info.data.get("adapter") in (ENDPOINT, _IN_THE_PACKAGE) or (repository and _is_uri(repository)):
+            if not _LABEL.fullmatch(commit):
+                raise ValueError("write the version, date or commit of the weights behind it, without blanks")
+        elif repository and not _is_folder(repository) and not _COMMIT.fullmatch(commit):
             raise ValueError(f"write the full commit, 40 hexadecimal digits; `hf models info {repository}` prints the newest as sha")
         return commit
+
+    @model_validator(mode="after")
+    def _endpoint_is_given(self) -> "ModelPreset":
+        if (self.adapter == ENDPOINT) != (self.endpoint is not None):
+            raise ValueError("adapter openai and field endpoint belong together; give both or none")
+        return self
 
     @property
     def is_stand_in(self) -> bool:
@@ -104,9 +166,19 @@ class ModelPreset(Section):
         return _is_folder(self.repository)
 
     @property
+    def is_uri(self) -> bool:
+        """The weights lie in an object store or behind an address."""
+        return _is_uri(self.repository)
+
+    @property
+    def brings_no_files(self) -> bool:
+        """There is nothing to fetch: a stand-in, an endpoint, or weights inside a package."""
+        return self.adapter in (STAND_IN, ENDPOINT, _IN_THE_PACKAGE)
+
+    @property
     def published_name(self) -> str:
-        """What rows call the model: its Hub id, else the preset's name (a folder of one machine says nothing elsewhere)."""
-        return self.name if self.is_local or self.is_stand_in else self.repository
+        """What rows call the model: its Hub id, else the preset's name (a folder or bucket of one's own says nothing elsewhere)."""
+        return self.name if self.is_local or self.is_uri or not self.repository else self.repository
 
     @property
     def published_commit(self) -> str:

@@ -21,11 +21,11 @@ _COUNTS = ("inputs", "emitted", "dropped", "failed", "rows", "dropped_parts")
 class StageStatus:
     """One stage: partitions done of all, and inputs = emitted + dropped + failed over the done ones.
 
-    rows_by_language: of rows that have a language. wall_s: seconds of work. video_s: seconds of video that the inputs stand for. cpu_s, gpu_s: wall_s times the CPUs and GPUs that the
-    workers held. files: files of the done partitions, manifests apart. first_started_at, last_finished_at: UTC, by the workers' clocks.
-    deferred: inputs of partitions that are not done which are to be tried again, deferred_by_class: why; next_try_at: when the first of
-    them may be, UTC. What else of such a partition is finished counts when it is done.
-    ready: partitions whose inputs are there; they are under way or wait for a worker, which manifests do not tell apart.
+    rows_by_language: of rows that have a language. wall_s: seconds of work. video_s: seconds of video that the inputs stand for. cpu_s,
+    gpu_s: wall_s times the CPUs and GPUs that the workers held. files: files of the done partitions, manifests apart. first_started_at,
+    last_finished_at: UTC, by the workers' clocks. deferred: inputs of partitions that are not done which are to be tried again,
+    deferred_by_class: why; next_try_at: when the first of them may be, UTC. What else of such a partition is finished counts when it is
+    done. ready: partitions whose inputs are there; they are under way or wait for a worker, which manifests do not tell apart.
     recent: by ten minutes since 1970, [partitions, inputs, video_s, wall_s] that were finished in them.
     """
 

@@ -19,6 +19,7 @@ from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import (
     CaptionRecord,
     ClipRecord,
+    EmbeddingRecord,
     MediaRef,
     SampleRecord,
     ScanRecord,
@@ -85,7 +86,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             rows = _check_table(root, manifest, writes[plan.folder], report)
             report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes, superseded.get(partition, frozenset()))
             stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
-                isinstance(row, (CaptionRecord, ScoreRecord)) and row.is_stand_in for row in rows
+                isinstance(row, (CaptionRecord, EmbeddingRecord, ScoreRecord)) and row.is_stand_in for row in rows
             )
             if writes[plan.folder] is SampleRecord:
                 report.checked_samples += len(rows)

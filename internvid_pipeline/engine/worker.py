@@ -93,7 +93,8 @@ class StageWorker:
         """Gives every item to the stage; `begin(i)` before it is touched, `finish(i, outcome)` once. Raises what is the machine's fault,
         and ContractError."""
         size = len(items) if self.stage.whole_partition else self.resources.batch_size
-        ahead = size + self.resources.load_threads
+        # A GPU must find its next batch loaded when it has done this one.
+        ahead = size + max(self.resources.load_threads, size if self.resources.gpus else 0)
         loads: dict[int, Future[Any]] = {}
         for start in range(0, len(items), max(size, 1)):
             for index, item in items[start : start + ahead]:
@@ -110,7 +111,7 @@ class StageWorker:
             self._process(loaded, finish)
 
     def _load(self, item: Item[Any]) -> Any:
-        return self._attempted(lambda: self.stage.load(item.record))
+        return self._attempted(lambda: self.stage.load_item(item))
 
     def _process(self, batch: Sequence[tuple[int, Item[Any]]], finish: Finish) -> None:
         if not batch:

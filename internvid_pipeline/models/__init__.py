@@ -12,46 +12,73 @@ from typing import Any, cast
 
 from internvid_pipeline.config.presets import ModelPreset, Task
 from internvid_pipeline.errors import UsageError
+from internvid_pipeline.models.answers import fault_of
 from internvid_pipeline.models.base import (
     AlignmentScorer,
+    Answer,
     Captioner,
+    EmbeddingRater,
     Embeddings,
     HeardWord,
+    ImageClassifier,
     Model,
     Recognition,
     RgbImage,
     Sound,
     SpeechRecogniser,
     Summariser,
+    TextBox,
     TextIdentifier,
+    TextReader,
+    VideoCaptioner,
+    VideoFrames,
+    VideoTextScorer,
     one_each,
 )
-from internvid_pipeline.models.frames import evenly_spread, read_frames
+from internvid_pipeline.models.frames import changed_frames, evenly_spread, read_frames, read_jpegs
+from internvid_pipeline.models.text_reader import covered_ratio
 from internvid_pipeline.models.texts import joined_once
 from internvid_pipeline.models.weights import fetch_weights
 
 __all__ = [
     "AlignmentScorer",
+    "Answer",
     "Captioner",
+    "EmbeddingRater",
     "Embeddings",
     "HeardWord",
+    "ImageClassifier",
     "Model",
     "Recognition",
     "RgbImage",
     "Sound",
     "SpeechRecogniser",
     "Summariser",
+    "TextBox",
     "TextIdentifier",
+    "TextReader",
+    "VideoCaptioner",
+    "VideoFrames",
+    "VideoTextScorer",
     "build_captioner",
+    "build_classifier",
+    "build_rater",
+    "build_reader",
     "build_recogniser",
     "build_scorer",
     "build_summariser",
+    "build_video_captioner",
+    "build_video_scorer",
+    "changed_frames",
     "check_preset",
+    "covered_ratio",
     "evenly_spread",
+    "fault_of",
     "fetch_weights",
     "joined_once",
     "one_each",
     "read_frames",
+    "read_jpegs",
 ]
 
 _ADAPTERS: Mapping[tuple[Task, str], str] = {
@@ -61,9 +88,22 @@ _ADAPTERS: Mapping[tuple[Task, str], str] = {
     ("speech", "whisper"): "whisper_hf:TransformersWhisperRecogniser",
     ("speech", "stand-in"): "stand_in_speech:StandInRecogniser",
     ("summary", "seq2seq"): "seq2seq:Seq2SeqSummariser",
+    ("summary", "instruct"): "instruct:InstructSummariser",
     ("summary", "stand-in"): "stand_ins:StandInSummariser",
+    ("video_caption", "transformers"): "transformers_video:TransformersVideoCaptioner",
+    ("video_caption", "vllm"): "vllm_video:VllmVideoCaptioner",
+    ("video_caption", "openai"): "endpoint_video:EndpointVideoCaptioner",
+    ("video_caption", "stand-in"): "stand_ins:StandInVideoCaptioner",
     ("alignment", "open_clip"): "clip_scorer:ClipScorer",
     ("alignment", "stand-in"): "stand_ins:StandInScorer",
+    ("video_alignment", "xclip"): "xclip:XClipScorer",
+    ("video_alignment", "stand-in"): "stand_ins:StandInVideoScorer",
+    ("aesthetic", "linear_head"): "linear_head:LinearHead",
+    ("aesthetic", "stand-in"): "stand_ins:StandInRater",
+    ("safety", "image_classifier"): "image_classifier:TransformersClassifier",
+    ("safety", "stand-in"): "stand_ins:StandInClassifier",
+    ("text_overlay", "rapidocr"): "text_reader:RapidOcrReader",
+    ("text_overlay", "stand-in"): "stand_ins:StandInReader",
 }
 
 
@@ -88,6 +128,11 @@ def build_summariser(preset: ModelPreset) -> Summariser:
     return cast(Summariser, _build(preset, "summary"))
 
 
+def build_video_captioner(preset: ModelPreset) -> VideoCaptioner:
+    """The video captioner of a preset; raises as `build_captioner`."""
+    return cast(VideoCaptioner, _build(preset, "video_caption"))
+
+
 def build_scorer(preset: ModelPreset) -> AlignmentScorer:
     """The alignment scorer of a preset; raises as `build_captioner`."""
     return cast(AlignmentScorer, _build(preset, "alignment"))
@@ -96,6 +141,26 @@ def build_scorer(preset: ModelPreset) -> AlignmentScorer:
 def build_recogniser(preset: ModelPreset) -> SpeechRecogniser:
     """The speech recogniser of a preset; raises as `build_captioner`."""
     return cast(SpeechRecogniser, _build(preset, "speech"))
+
+
+def build_video_scorer(preset: ModelPreset) -> VideoTextScorer:
+    """The video-text scorer of a preset; raises as `build_captioner`."""
+    return cast(VideoTextScorer, _build(preset, "video_alignment"))
+
+
+def build_rater(preset: ModelPreset) -> EmbeddingRater:
+    """The aesthetic rater of a preset; raises as `build_captioner`."""
+    return cast(EmbeddingRater, _build(preset, "aesthetic"))
+
+
+def build_classifier(preset: ModelPreset) -> ImageClassifier:
+    """The safety classifier of a preset; raises as `build_captioner`."""
+    return cast(ImageClassifier, _build(preset, "safety"))
+
+
+def build_reader(preset: ModelPreset) -> TextReader:
+    """The reader of written words of a preset; raises as `build_captioner`."""
+    return cast(TextReader, _build(preset, "text_overlay"))
 
 
 def _build(preset: ModelPreset, task: Task) -> Any:

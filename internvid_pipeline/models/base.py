@@ -6,12 +6,12 @@ Common to all: an empty input gives an empty output; each answer depends on its 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from internvid_pipeline.errors import ContractError
+from internvid_pipeline.errors import ContractError, InternvidError
 
 # (height, width, 3), uint8, sRGB, upright.
 RgbImage = npt.NDArray[np.uint8]
@@ -19,6 +19,41 @@ RgbImage = npt.NDArray[np.uint8]
 Sound = npt.NDArray[np.float32]
 # (n, d), float32, each row of length 1.
 Embeddings = npt.NDArray[np.float32]
+
+
+# How a model stopped: by itself, at the bound of tokens, or because it (or its server) would not.
+Finish = Literal["stop", "length", "refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrames:
+    """Some frames of one clip. jpegs: their files, in time order. times_s: since the clip's beginning. duration_s: of the clip. what: the
+    clip's name in messages."""
+
+    jpegs: tuple[bytes, ...]
+    times_s: tuple[float, ...]
+    duration_s: float
+    what: str = "clip"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said of one clip. num_tokens: that it wrote, None where it does not tell. error: why there is no answer; the text is
+    then empty."""
+
+    text: str
+    finish: Finish = "stop"
+    num_tokens: int | None = None
+    error: InternvidError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextBox:
+    """Words found in a picture. corners: four points (x, y) in pixels. confidence: 0 to 1."""
+
+    text: str
+    confidence: float
+    corners: tuple[tuple[float, float], ...]
 
 
 @runtime_checkable
@@ -42,6 +77,10 @@ class Model(Protocol):
 class Captioner(Model, Protocol):
     """From a picture to a sentence."""
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """The picture scaled to what the model looks at, which `captions` takes in its place with the same result. Safe to call from
+        several threads, so that it can run ahead while the GPU works."""
+
     def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
         """One text per picture, in order, without the prompt; an empty text where the model said nothing."""
 
@@ -55,8 +94,27 @@ class Summariser(Model, Protocol):
 
 
 @runtime_checkable
+class VideoCaptioner(Model, Protocol):
+    """From several frames of a clip, with their times, to a text."""
+
+    def prepared(self, video: VideoFrames, prompt: str) -> Any:
+        """What can be done for one clip before its turn comes: decoding, or sending the request to a server. Safe to call from several
+        threads. Raises ItemError for a broken frame."""
+
+    def answers(self, prepared: Sequence[Any]) -> list[Answer]:
+        """One answer per result of `prepared`, in order. Raises StorageError where a server cannot be reached: no clip's fault."""
+
+    def close(self) -> None:
+        """Ends threads and connections."""
+
+
+@runtime_checkable
 class AlignmentScorer(Model, Protocol):
     """Pictures and texts in one space: the score of a pair is the cosine, which is the dot product of two rows."""
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """The picture scaled to what the model looks at, which `embed_images` takes in its place with the same result. Safe to call from
+        several threads."""
 
     def embed_images(self, images: Sequence[RgbImage]) -> Embeddings:
         """(n, d) float32, rows of length 1; (0, d) for no pictures."""
@@ -112,7 +170,51 @@ class TextIdentifier(Protocol):
         short or too uncertain to tell."""
 
 
-A = TypeVar("A", bound=Sequence[str] | Sequence[Recognition] | Embeddings)
+@runtime_checkable
+class VideoTextScorer(Model, Protocol):
+    """How well a text fits several frames of a clip, where text and frames look at each other and have no vectors of their own."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames that the model was trained with; it is always shown so many."""
+
+    def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(n,) cosines of the pairs (video i, text i). Where a video has fewer frames than `num_frames`, its last is repeated; of more,
+        evenly spread ones are taken."""
+
+
+@runtime_checkable
+class EmbeddingRater(Model, Protocol):
+    """A score of a picture from its embedding alone."""
+
+    @property
+    def base_model(self) -> str:
+        """The model whose embeddings it rates, as rows call it."""
+
+    def ratings(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
+        """(n,) scores of (n, d) rows of length 1. Raises ModelError for another d."""
+
+
+@runtime_checkable
+class ImageClassifier(Model, Protocol):
+    """The probability that a picture belongs to some class, such as what is not safe for work."""
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """As `AlignmentScorer.prepared`."""
+
+    def probabilities(self, images: Sequence[RgbImage]) -> npt.NDArray[np.float32]:
+        """(n,) numbers from 0 to 1."""
+
+
+@runtime_checkable
+class TextReader(Model, Protocol):
+    """From a picture to the words that are written in it."""
+
+    def boxes(self, image: RgbImage) -> list[TextBox]:
+        """The words and where they stand, in reading order; empty where there are none."""
+
+
+A = TypeVar("A", bound=Sequence[Any] | npt.NDArray[Any])
 
 
 def one_each(model: Model, answers: A, num_inputs: int) -> A:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import RgbImage
-from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
-from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
+from internvid_pipeline.models.batching import BatchSizer, in_batches
+from internvid_pipeline.models.pretrained import load_pretrained
 
 
 class Blip2Captioner:
@@ -19,32 +21,27 @@ class Blip2Captioner:
         self.name = preset.published_name
         self.commit = preset.published_commit
         self._preset = preset
-        folder = weights_folder(preset)
-        self._torch = import_torch(preset)
-        with packages_for(preset):
-            from transformers import AutoProcessor, Blip2ForConditionalGeneration
-            from transformers.utils import logging as hf_logging
-        hf_logging.disable_progress_bar()  # a bar for each worker hides the run's own progress
-        self._device, self._dtype = device_and_dtype(self._torch, preset)
-        with loading(preset, folder):
-            processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
-            model, info = Blip2ForConditionalGeneration.from_pretrained(
-                folder, dtype=self._dtype, local_files_only=True, output_loading_info=True
-            )
-            check_loaded(preset, info["missing_keys"])
-            if processor.num_query_tokens is None:  # processors saved before transformers 4.46 do not say
-                processor.num_query_tokens = model.config.num_query_tokens
-            self._processor = processor
-            self._model: Any = model.to(self._device).eval()
+        loaded = load_pretrained(preset, "Blip2ForConditionalGeneration")
+        self._torch, self._device, self._dtype, self._model = loaded.torch, loaded.device, loaded.dtype, loaded.model
+        self._processor = loaded.processor
+        if self._processor.num_query_tokens is None:  # processors saved before transformers 4.46 do not say
+            self._processor.num_query_tokens = self._model.config.num_query_tokens
+        self._sizer = BatchSizer(preset.batch_size)
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.Captioner`."""
+        scaled = self._processor.image_processor(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"][
+            0
+        ]
+        return np.asarray(scaled.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
 
     def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
         """See `base.Captioner`. All pictures of a call are scaled to one size and share the prompt, so no batch holds padding."""
-        size = self._preset.batch_size
-        return [text for start in range(0, len(images), size) for text in self._batch(images[start : start + size], prompt)]
+        return in_batches(self._sizer, [1.0] * len(images), lambda chosen: self._batch([images[i] for i in chosen], prompt))
 
     def _batch(self, images: Sequence[RgbImage], prompt: str | None) -> list[str]:
         asked = {"text": [prompt] * len(images)} if prompt else {}
-        inputs = self._processor(images=list(images), return_tensors="pt", **asked).to(self._device)
+        inputs = self._processor(images=list(images), return_tensors="pt", device=self._device, **asked).to(self._device)
         inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
         with self._torch.inference_mode():
             tokens = self._model.generate(**inputs, max_new_tokens=self._preset.max_new_tokens, do_sample=False, num_beams=1)

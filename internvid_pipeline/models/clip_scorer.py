@@ -11,10 +11,12 @@ from PIL import Image
 
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import Embeddings, RgbImage
+from internvid_pipeline.models.batching import BatchSizer, in_batches
 from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
 from internvid_pipeline.models.weights import loading, packages_for, weights_folder
 
 _PRECISION = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_TO_TENSOR, _NORMALISE = ("ToTensor", "MaybeToTensor"), "Normalize"
 
 
 class ClipScorer:
@@ -30,7 +32,6 @@ class ClipScorer:
         """Loads the weights. Raises SetupError where a package or the weights are missing or do not fit."""
         self.name = preset.published_name
         self.commit = preset.published_commit
-        self._preset = preset
         folder = weights_folder(preset)
         self._torch = import_torch(preset)
         with packages_for(preset):
@@ -47,31 +48,54 @@ class ClipScorer:
                 require_pretrained=True,  # without it, a folder that lacks the weights gives a random model and a line in the log
             )
             self._model: Any = model.eval()
-            self._preprocess: Any = preprocess
             self._tokenizer: Any = open_clip.get_tokenizer(source)
+            self._scale, self._mean, self._deviation = self._split(preprocess)
+        self._sizer = BatchSizer(preset.batch_size)
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.AlignmentScorer`: scaled and cropped as the model's own config says."""
+        picture: Any = Image.fromarray(image)
+        for step in self._scale:
+            picture = step(picture)
+        return np.array(picture, dtype=np.uint8)
 
     def embed_images(self, images: Sequence[RgbImage]) -> Embeddings:
-        """See `base.AlignmentScorer`. Pictures are scaled and cropped as the model's own config says."""
+        """See `base.AlignmentScorer`. Pictures travel to the device as bytes and are normalised there."""
 
-        def pixels(part: Sequence[RgbImage]) -> Any:
-            return self._torch.stack([self._preprocess(Image.fromarray(image)) for image in part]).to(self._device, self._dtype)
+        def encode(chosen: list[int]) -> Any:
+            pixels = self._torch.from_numpy(np.stack([self.prepared(images[i]) for i in chosen])).to(self._device, non_blocking=True)
+            scaled = pixels.permute(0, 3, 1, 2).float().div(255)
+            return self._model.encode_image(((scaled - self._mean) / self._deviation).to(self._dtype))
 
-        return self._rows(images, lambda part: self._model.encode_image(pixels(part)))
+        return self._rows(len(images), encode)
 
     def embed_texts(self, texts: Sequence[str]) -> Embeddings:
         """See `base.AlignmentScorer`. A text beyond the model's context (77 tokens for CLIP) is cut by its tokenizer."""
-        return self._rows(texts, lambda part: self._model.encode_text(self._tokenizer(list(part)).to(self._device)))
+        return self._rows(len(texts), lambda chosen: self._model.encode_text(self._tokenizer([texts[i] for i in chosen]).to(self._device)))
 
-    def _rows(self, inputs: Sequence[Any], encode: Any) -> Embeddings:
-        size = self._preset.batch_size
-        parts = []
-        with self._torch.inference_mode():
-            for start in range(0, len(inputs), size):
-                raw = encode(inputs[start : start + size]).float()  # lengths are taken in float32 whatever the weights are in
-                parts.append(self._torch.nn.functional.normalize(raw, dim=-1).cpu().numpy())
-        if not parts:
+    def _split(self, preprocess: Any) -> tuple[list[Any], Any, Any]:
+        """open_clip's transform as steps on pictures, which run on the CPU ahead of time, and the mean and deviation of the channels.
+        Raises ValueError for one of another form."""
+        steps = list(preprocess.transforms)
+        names = [type(step).__name__ for step in steps]
+        if len(names) < 2 or names[-2] not in _TO_TENSOR or names[-1] != _NORMALISE:
+            raise ValueError(f"its transform {names} does not end in {_TO_TENSOR[0]}, {_NORMALISE}")
+
+        def column(values: Any) -> Any:
+            return self._torch.tensor(values, dtype=self._torch.float32, device=self._device).view(1, -1, 1, 1)
+
+        return steps[:-2], column(steps[-1].mean), column(steps[-1].std)
+
+    def _rows(self, count: int, encode: Any) -> Embeddings:
+        """Unit rows; lengths are taken in float32 whatever the weights are in. Results stay on the device until all batches are on their
+        way: reading one back would make the device wait for the next."""
+        if not count:
             return np.zeros((0, self._width), dtype=np.float32)
-        return np.asarray(np.concatenate(parts), dtype=np.float32)
+        with self._torch.inference_mode():
+            rows = in_batches(
+                self._sizer, [1.0] * count, lambda chosen: self._torch.nn.functional.normalize(encode(chosen).float(), dim=-1)
+            )
+            return np.asarray(self._torch.stack(rows).cpu().numpy(), dtype=np.float32)
 
     @property
     def _width(self) -> int:

@@ -4,11 +4,10 @@ InternVid merges coarse and fine captions with a T5 tuned for summaries, without
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
-from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
+from internvid_pipeline.models.batching import BatchSizer, in_batches
+from internvid_pipeline.models.pretrained import load_pretrained
 
 
 class Seq2SeqSummariser:
@@ -21,31 +20,19 @@ class Seq2SeqSummariser:
         self.name = preset.published_name
         self.commit = preset.published_commit
         self._preset = preset
-        folder = weights_folder(preset)
-        self._torch = import_torch(preset)
-        with packages_for(preset):
-            from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-            from transformers.utils import logging as hf_logging
-        hf_logging.disable_progress_bar()  # a bar for each worker hides the run's own progress
-        self._device, dtype = device_and_dtype(self._torch, preset)
-        with loading(preset, folder):
-            tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, info = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
-            check_loaded(preset, info["missing_keys"])
-            tokenizer.padding_side = "right"  # an encoder with absolute positions (BART) reads a left-padded text as a shifted one
-            self._tokenizer = tokenizer
-            self._model: Any = model.to(self._device).eval()
+        loaded = load_pretrained(preset, "AutoModelForSeq2SeqLM", "AutoTokenizer")
+        self._torch, self._device, self._model, self._tokenizer = loaded.torch, loaded.device, loaded.model, loaded.processor
+        self._tokenizer.padding_side = "right"  # an encoder with absolute positions (BART) reads a left-padded text as a shifted one
+        self._sizer = BatchSizer(preset.batch_size)
 
     def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[str]:
         """See `base.Summariser`. Texts of like length share a batch, since the longest decides what a batch costs."""
-        asked = [f"{prompt}\n{text}" if prompt else text for text in texts]
-        order = sorted((i for i in range(len(asked)) if texts[i].strip()), key=lambda i: len(asked[i]))
-        answers = [""] * len(asked)
-        size = self._preset.batch_size
-        for start in range(0, len(order), size):
-            chosen = order[start : start + size]
-            for i, answer in zip(chosen, self._batch([asked[i] for i in chosen]), strict=True):
-                answers[i] = answer
+        there = [i for i, text in enumerate(texts) if text.strip()]
+        asked = [f"{prompt}\n{texts[i]}" if prompt else texts[i] for i in there]
+        answers = [""] * len(texts)
+        found = in_batches(self._sizer, [len(text) for text in asked], lambda chosen: self._batch([asked[i] for i in chosen]))
+        for i, answer in zip(there, found, strict=True):
+            answers[i] = answer
         return answers
 
     def _batch(self, texts: list[str]) -> list[str]:

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from internvid_pipeline.config.presets import STAND_IN_VERSION, ModelPreset
-from internvid_pipeline.models.base import Embeddings, RgbImage
+from internvid_pipeline.errors import ModelError
+from internvid_pipeline.models.base import Answer, Embeddings, RgbImage, TextBox, VideoFrames
+from internvid_pipeline.models.frames import decode_jpeg
 from internvid_pipeline.models.palette import BRIGHTNESS, COLOURS, DETAIL, HALVES, Look, look_at
 
 _DETAIL_PHRASE = {"smooth": "smooth areas", "soft": "soft detail", "detailed": "fine detail"}
@@ -30,6 +32,10 @@ class StandInCaptioner:
         """Loads nothing: no field of the preset changes the answer."""
         del preset
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.Captioner`."""
+        return image
+
     def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
         """See `base.Captioner`."""
         del prompt
@@ -42,6 +48,31 @@ def _sentence(look: Look) -> str:
     colours = named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
     layout = f" and a {look.half[0]} {look.half[1]} half" if look.half else ""
     return f"a {look.brightness} {mostly}{colours} picture with {_DETAIL_PHRASE[look.detail_word]}{layout}"
+
+
+class StandInVideoCaptioner:
+    """A VideoCaptioner: what the first frame looks like and what the last one does, with the seconds between. No prompt is looked at."""
+
+    name = "stand-in-video-captioner"
+    commit = STAND_IN_VERSION
+    is_stand_in = True
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Loads nothing: no field of the preset changes the answer."""
+        del preset
+
+    def prepared(self, video: VideoFrames, prompt: str) -> str:
+        """See `base.VideoCaptioner`."""
+        del prompt
+        looks = [_sentence(look_at(decode_jpeg(video.jpegs[i], f"a frame of {video.what}"))) for i in (0, -1)]
+        return looks[0] if looks[0] == looks[1] else f"{looks[0]}, and after {video.times_s[-1] - video.times_s[0]:.1f} seconds {looks[1]}"
+
+    def answers(self, prepared: Sequence[str]) -> list[Answer]:
+        """See `base.VideoCaptioner`."""
+        return [Answer(text, "stop", len(text.split())) for text in prepared]
+
+    def close(self) -> None:
+        """See `base.VideoCaptioner`."""
 
 
 class StandInSummariser:
@@ -87,6 +118,10 @@ class StandInScorer:
         """Loads nothing: no field of the preset changes the answer."""
         del preset
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.AlignmentScorer`."""
+        return image
+
     def embed_images(self, images: Sequence[RgbImage]) -> Embeddings:
         """See `base.AlignmentScorer`."""
         return _unit_rows([_picture_axes(look_at(image)) for image in images])
@@ -128,3 +163,85 @@ def _unit_rows(rows: Sequence[npt.NDArray[np.float64]]) -> Embeddings:
     """Rows scaled to length 1; none is zero, since every row has something on the axis `other`."""
     table = np.array(rows, dtype=np.float64).reshape(len(rows), len(_AXES))
     return np.asarray(table / np.linalg.norm(table, axis=1, keepdims=True), dtype=np.float32)
+
+
+class StandInRater:
+    """An EmbeddingRater over the stand-in scorer's axes: 1 to 10, more for bright, detailed and colourful pictures."""
+
+    name = "stand-in-rater"
+    commit = STAND_IN_VERSION
+    is_stand_in = True
+    base_model = StandInScorer.name
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Loads nothing: no field of the preset changes the answer."""
+        del preset
+
+    def ratings(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
+        """See `base.EmbeddingRater`."""
+        if embeddings.shape[1] != len(_AXES):
+            raise ModelError(f"model {self.name!r} rates embeddings of {len(_AXES)} numbers, these have {embeddings.shape[1]}")
+        return np.asarray(np.clip(5 + 5 * (embeddings @ _TASTE), 1, 10), dtype=np.float32)
+
+
+class StandInClassifier:
+    """An ImageClassifier: the share of a picture that is orange, pink or brown, halved."""
+
+    name = "stand-in-classifier"
+    commit = STAND_IN_VERSION
+    is_stand_in = True
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Loads nothing: no field of the preset changes the answer."""
+        del preset
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.ImageClassifier`."""
+        return image
+
+    def probabilities(self, images: Sequence[RgbImage]) -> npt.NDArray[np.float32]:
+        """See `base.ImageClassifier`."""
+        shares = [look_at(image).colours for image in images]
+        return np.array([sum(share[name] for name in ("orange", "pink", "brown")) / 2 for share in shares], dtype=np.float32)
+
+
+class StandInVideoScorer:
+    """A VideoTextScorer: the mean over the frames of the stand-in scorer's cosine."""
+
+    name = "stand-in-video-scorer"
+    commit = STAND_IN_VERSION
+    is_stand_in = True
+    num_frames = 8
+
+    def __init__(self, preset: ModelPreset) -> None:
+        self._scorer = StandInScorer(preset)
+
+    def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """See `base.VideoTextScorer`."""
+        words = self._scorer.embed_texts(texts)
+        return np.array([(self._scorer.embed_images(video) @ words[i]).mean() for i, video in enumerate(videos)], dtype=np.float32)
+
+
+class StandInReader:
+    """A TextReader that finds one box in a picture with fine detail and none in others, and reads no word of it."""
+
+    name = "stand-in-reader"
+    commit = STAND_IN_VERSION
+    is_stand_in = True
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Loads nothing: no field of the preset changes the answer."""
+        del preset
+
+    def boxes(self, image: RgbImage) -> list[TextBox]:
+        """See `base.TextReader`."""
+        if look_at(image).detail_word != "detailed":
+            return []
+        height, width = image.shape[:2]
+        corners = tuple((x * width, y * height) for x, y in ((0.0, 0.75), (1.0, 0.75), (1.0, 1.0), (0.0, 1.0)))
+        return [TextBox("unread", 0.5, corners)]
+
+
+_TASTE = np.zeros(len(_AXES), dtype=np.float32)
+for _name, _weight in (("bright", 0.4), ("dark", -0.5), ("detailed", 0.3), ("grey", -0.4), ("black", -0.3), ("blue", 0.2), ("green", 0.2)):
+    _TASTE[_AXIS[_name]] = _weight

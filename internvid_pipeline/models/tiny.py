@@ -17,7 +17,7 @@ _TEXT = [
     "two people are cooking in a kitchen",
     "describe the video in one sentence",
 ]
-_SEED = 7
+SEED = 7
 
 
 def save_tiny_blip2(folder: Path) -> ModelPreset:
@@ -28,7 +28,9 @@ def save_tiny_blip2(folder: Path) -> ModelPreset:
     torch = import_torch(preset)
     import transformers
 
-    tokenizer = _tokenizer(["<pad>", "</s>", "<unk>", "<image>"], pad_token="<pad>", eos_token="</s>", bos_token="</s>", unk_token="<unk>")
+    tokenizer = byte_tokenizer(
+        ["<pad>", "</s>", "<unk>", "<image>"], pad_token="<pad>", eos_token="</s>", bos_token="</s>", unk_token="<unk>"
+    )
     images = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
     layers: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     words: dict[str, Any] = {"vocab_size": len(tokenizer)}
@@ -44,9 +46,9 @@ def save_tiny_blip2(folder: Path) -> ModelPreset:
         num_query_tokens=4,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    torch.manual_seed(_SEED)
+    torch.manual_seed(SEED)
     model = transformers.Blip2ForConditionalGeneration(config)
-    _spread(torch, model)
+    spread(torch, model)
     model.save_pretrained(folder)
     transformers.Blip2Processor(images, tokenizer, num_query_tokens=4).save_pretrained(folder)
     return preset
@@ -60,7 +62,7 @@ def save_tiny_seq2seq(folder: Path) -> ModelPreset:
     torch = import_torch(preset)
     import transformers
 
-    tokenizer = _tokenizer(["<pad>", "</s>", "<unk>"], pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    tokenizer = byte_tokenizer(["<pad>", "</s>", "<unk>"], pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     config = transformers.T5Config(
         vocab_size=len(tokenizer),
         d_model=32,
@@ -72,9 +74,9 @@ def save_tiny_seq2seq(folder: Path) -> ModelPreset:
         pad_token_id=0,
         eos_token_id=1,
     )
-    torch.manual_seed(_SEED)
+    torch.manual_seed(SEED)
     model = transformers.T5ForConditionalGeneration(config)
-    _spread(torch, model)
+    spread(torch, model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return preset
@@ -92,7 +94,7 @@ def save_tiny_open_clip(folder: Path) -> ModelPreset:
         "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
         "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
     }
-    torch.manual_seed(_SEED)
+    torch.manual_seed(SEED)
     model = open_clip.model.CLIP(**json.loads(json.dumps(shape)))
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
@@ -118,9 +120,9 @@ def save_tiny_whisper(folder: Path) -> ModelPreset:
     config = transformers.WhisperConfig(
         vocab_size=tokenizer.get_vocab_size(), **shape, **widths, **ends, suppress_tokens=[], begin_suppress_tokens=[end]
     )
-    torch.manual_seed(_SEED)
+    torch.manual_seed(SEED)
     model = transformers.WhisperForConditionalGeneration(config)
-    _spread(torch, model)
+    spread(torch, model)
     with torch.no_grad():  # words, and neither times nor the end, are what this model likes to say
         model.model.decoder.embed_tokens.weight[number("<|0.00|>") :] *= 0.01
         model.model.decoder.embed_tokens.weight[end] *= 0.01
@@ -177,7 +179,104 @@ def _whisper_tokenizer(folder: Path) -> tuple[Any, list[str]]:
     return bpe, list(LANGUAGES)
 
 
-def _spread(torch: Any, model: Any) -> None:
+def save_tiny_instruct(folder: Path) -> ModelPreset:
+    """A Qwen3 decoder of two layers with a chat form; returns the preset that loads it."""
+    preset = ModelPreset(
+        name="tiny-instruct", task="summary", adapter="instruct", repository=str(folder.resolve()), max_new_tokens=6, batch_size=4
+    )
+    torch = import_torch(preset)
+    import transformers
+
+    tokenizer = byte_tokenizer(
+        ["<pad>", "</s>", "<unk>", "<|user|>", "<|assistant|>"], pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    config = transformers.Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=1,
+    )
+    torch.manual_seed(SEED)
+    model = transformers.Qwen3ForCausalLM(config)
+    spread(torch, model)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return preset
+
+
+def save_tiny_xclip(folder: Path) -> ModelPreset:
+    """An X-CLIP of two layers a tower, 8 frames of 32 x 32 pixels; returns the preset that loads it."""
+    preset = ModelPreset(name="tiny-xclip", task="video_alignment", adapter="xclip", repository=str(folder.resolve()), batch_size=24)
+    torch = import_torch(preset)
+    import transformers
+
+    tokenizer = byte_tokenizer(
+        ["<|startoftext|>", "<|endoftext|>"], bos_token="<|startoftext|>", eos_token="<|endoftext|>", pad_token="<|endoftext|>"
+    )
+    layers: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    mit = {"mit_hidden_size": 32, "mit_intermediate_size": 64, "mit_num_hidden_layers": 1, "mit_num_attention_heads": 2}
+    ends = {"eos_token_id": 1, "bos_token_id": 0, "pad_token_id": 1}
+    config = transformers.XCLIPConfig(
+        text_config={**layers, "vocab_size": len(tokenizer), "max_position_embeddings": 77, **ends},
+        vision_config={**layers, **mit, "image_size": 32, "patch_size": 8, "num_frames": 8},
+        projection_dim=32,
+    )
+    torch.manual_seed(SEED)
+    model = transformers.XCLIPModel(config)
+    spread(torch, model)
+    model.save_pretrained(folder)
+    size = {"shortest_edge": 32}
+    images = transformers.VideoMAEImageProcessor(size=size, crop_size={"height": 32, "width": 32})
+    transformers.XCLIPProcessor(images, tokenizer).save_pretrained(folder)
+    return preset
+
+
+def save_tiny_classifier(folder: Path) -> ModelPreset:
+    """A ViT of two layers with the classes normal and nsfw, 32 x 32 pixels; returns the preset that loads it."""
+    preset = ModelPreset(
+        name="tiny-classifier",
+        task="safety",
+        adapter="image_classifier",
+        repository=str(folder.resolve()),
+        batch_size=4,
+        unsafe_labels=("nsfw",),
+    )
+    torch = import_torch(preset)
+    import transformers
+
+    layers: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = transformers.ViTConfig(
+        **layers, image_size=32, patch_size=8, id2label={0: "normal", 1: "nsfw"}, label2id={"normal": 0, "nsfw": 1}
+    )
+    torch.manual_seed(SEED)
+    model = transformers.ViTForImageClassification(config)
+    spread(torch, model)
+    model.save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return preset
+
+
+def save_tiny_head(folder: Path, base_model: str = "tiny-clip", width: int = 32) -> ModelPreset:
+    """A linear head over embeddings of `width` numbers, in the form of LAION's file; returns the preset that loads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "head.pth"
+    preset = ModelPreset(name="tiny-head", task="aesthetic", adapter="linear_head", repository=str(file.resolve()), base_model=base_model)
+    torch = import_torch(preset)
+    torch.manual_seed(SEED)
+    torch.save(torch.nn.Linear(width, 1).state_dict(), file)
+    return preset
+
+
+def spread(torch: Any, model: Any) -> None:
     """Larger weights: with the usual initialisation a tiny model says the same of every input, and no test could tell them apart."""
     with torch.no_grad():
         for weight in model.parameters():
@@ -185,7 +284,7 @@ def _spread(torch: Any, model: Any) -> None:
                 weight.normal_(0.0, 0.4)
 
 
-def _tokenizer(special_tokens: list[str], **names: str) -> Any:
+def byte_tokenizer(special_tokens: list[str], **names: Any) -> Any:
     """A byte-level BPE tokenizer, which covers every UTF-8 text, trained on four sentences."""
     import tokenizers
     import transformers

@@ -20,7 +20,7 @@ class CaptionScale(StrEnum):
 class CaptionRecord:
     """scale: a CaptionScale. language: BCP-47 code of the text. model, model_commit: what wrote it. prompt: what it was asked,
     None where the model takes none. frames: source numbers of the frames shown. is_stand_in: made by a deterministic stand-in and
-    not by a model; such rows are for trying the pipeline out."""
+    not by a model; such rows are for trying the pipeline out. num_tokens: that the model wrote, None where it does not tell."""
 
     clip_id: str
     video_id: str
@@ -32,6 +32,7 @@ class CaptionRecord:
     prompt: str | None
     frames: tuple[int, ...]
     is_stand_in: bool
+    num_tokens: int | None = None
 
     @property
     def item_id(self) -> str:

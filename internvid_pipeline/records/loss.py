@@ -17,6 +17,9 @@ class DropReason(StrEnum):
     NOT_COPYABLE = "not_copyable"  # no part of it can be cut out exactly without encoding
     NO_CLIPS = "no_clips"  # every part of it was dropped
     EMPTY_CAPTION = "empty_caption"
+    REFUSED_CAPTION = "refused_caption"  # the model says that it will not or cannot look
+    LOOPING_CAPTION = "looping_caption"  # the same words over and over
+    TRUNCATED_CAPTION = "truncated_caption"  # cut off at the bound of tokens
     BELOW_MINIMUM = "below_minimum"
     ABOVE_MAXIMUM = "above_maximum"
     BELOW_PERCENTILE = "below_percentile"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class ScoreRecord:
     """scorer: what was measured (`alignment`, `aesthetic`, …). caption_scale: scale of the caption scored, None where no caption is
     looked at. value: the score. num_frames, reduced: how many frames were looked at and how their scores became one (`max`, `mean`;
-    InternVid: 4 frames, max). model, model_commit, is_stand_in: what scored."""
+    InternVid: 4 frames, max). model, model_commit, is_stand_in: what scored. frames: source numbers of the frames looked at. text: what was
+    found (`text_overlay`: the words read), None where a score finds a number only."""
 
     clip_id: str
     video_id: str
@@ -19,6 +20,8 @@ class ScoreRecord:
     model: str
     model_commit: str
     is_stand_in: bool
+    frames: tuple[int, ...] = ()
+    text: str | None = None
 
     @property
     def item_id(self) -> str:

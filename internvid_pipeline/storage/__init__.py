@@ -2,6 +2,7 @@
 
 from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.commit import store_file
+from internvid_pipeline.storage.fetched import fetch_once, fetched_place
 from internvid_pipeline.storage.local_files import replaced_file
 from internvid_pipeline.storage.manifest import (
     DeferredInput,
@@ -48,6 +49,8 @@ __all__ = [
     "add_tombstones",
     "check_root_uri",
     "done_partitions",
+    "fetch_once",
+    "fetched_place",
     "file_sha256",
     "finish_removals",
     "held_bytes",

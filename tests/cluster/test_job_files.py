@@ -204,5 +204,5 @@ def test_packages_and_groups_of_a_plan():
     pins = pinned_requirements(["s3fs", "torch"])
     assert any(pin.startswith("aiobotocore==") for pin in pins) and not [pin for pin in pins if "+" in pin]
     cpu, gpu = worker_groups(plans, NodeRange(1, 2), parse_range("--gpu-nodes", "3"), 4, 1)
-    assert "cut_clips" in cpu.stages and gpu.stages == ("caption_clips", "score_alignment") and gpu.nodes == NodeRange(3, 3)
+    assert "cut_clips" in cpu.stages and gpu.stages == ("caption_clips", "embed_frames", "score_alignment") and gpu.nodes == NodeRange(3, 3)
     assert gpu.memory_mb > max(plan.resources.memory_mb for plan in plans)

@@ -3,26 +3,40 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from internvid_pipeline.config.presets import ModelPreset, load_preset
-from internvid_pipeline.errors import ContractError
+from internvid_pipeline.errors import ContractError, ModelError
 from internvid_pipeline.models import _ADAPTERS as ADAPTERS
 from internvid_pipeline.models import (
     AlignmentScorer,
     Captioner,
+    EmbeddingRater,
+    ImageClassifier,
     SpeechRecogniser,
     Summariser,
+    TextReader,
+    VideoCaptioner,
+    VideoFrames,
+    VideoTextScorer,
     build_captioner,
+    build_classifier,
+    build_rater,
+    build_reader,
     build_recogniser,
     build_scorer,
     build_summariser,
+    build_video_captioner,
+    build_video_scorer,
     one_each,
     tiny,
+    tiny_video,
 )
-from tests.models.pictures import halves, noise, plain
+from tests.models.chat_server import ChatServer, endpoint_preset
+from tests.models.pictures import halves, jpeg, noise, plain, written
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -30,7 +44,21 @@ PICTURES = [plain("red"), noise(1, 90, 50), halves("white", "blue"), plain("red"
 TEXTS = ["a red picture", "a dog runs. a dog runs. " * 20, "a red picture", "", "two people are cooking in a kitchen"]
 
 CAPTIONERS = {"stand-in": lambda folder: load_preset("stand-in-captioner"), "blip2": tiny.save_tiny_blip2}
-SUMMARISERS = {"stand-in": lambda folder: load_preset("stand-in-summariser"), "seq2seq": tiny.save_tiny_seq2seq}
+SUMMARISERS = {
+    "stand-in": lambda folder: load_preset("stand-in-summariser"),
+    "seq2seq": tiny.save_tiny_seq2seq,
+    "instruct": tiny.save_tiny_instruct,
+}
+VIDEO_CAPTIONERS = {
+    "stand-in": lambda folder: load_preset("stand-in-video-captioner"),
+    "transformers": lambda folder: tiny_video.save_vlm(folder, "internvl"),
+    "openai": lambda folder: endpoint_preset(ChatServer.started().url),
+}
+VIDEO_SCORERS = {"stand-in": lambda folder: load_preset("stand-in-video-scorer"), "xclip": tiny.save_tiny_xclip}
+RATERS = {"stand-in": lambda folder: load_preset("stand-in-rater"), "linear_head": tiny.save_tiny_head}
+CLASSIFIERS = {"stand-in": lambda folder: load_preset("stand-in-classifier"), "image_classifier": tiny.save_tiny_classifier}
+READERS = {"stand-in": lambda folder: load_preset("stand-in-reader"), "rapidocr": lambda folder: load_preset("rapidocr")}
+UNTESTED = {("video_caption", "vllm")}  # vLLM runs on a GPU only: benchmarks/gpu
 SCORERS = {"stand-in": lambda folder: load_preset("stand-in-scorer"), "open_clip": tiny.save_tiny_open_clip}
 RECOGNISERS = {
     "stand-in": lambda folder: load_preset("stand-in-recogniser"),
@@ -45,10 +73,18 @@ Save = Callable[[Path], ModelPreset]
 
 
 def test_every_adapter_is_under_contract():
-    covered = (
-        {("caption", name) for name in CAPTIONERS} | {("summary", name) for name in SUMMARISERS} | {("alignment", name) for name in SCORERS}
-    ) | {("speech", name) for name in RECOGNISERS}
-    assert covered == set(ADAPTERS)
+    implementations = {
+        "caption": CAPTIONERS,
+        "summary": SUMMARISERS,
+        "video_caption": VIDEO_CAPTIONERS,
+        "alignment": SCORERS,
+        "video_alignment": VIDEO_SCORERS,
+        "aesthetic": RATERS,
+        "safety": CLASSIFIERS,
+        "text_overlay": READERS,
+        "speech": RECOGNISERS,
+    }
+    assert {(task, name) for task, names in implementations.items() for name in names} | UNTESTED == set(ADAPTERS)
 
 
 def preset_of(saves: dict[str, Save], adapter: str, folder: Path) -> ModelPreset:
@@ -56,10 +92,18 @@ def preset_of(saves: dict[str, Save], adapter: str, folder: Path) -> ModelPreset
     return saves[adapter](folder).model_copy(update={"batch_size": 4, "max_new_tokens": 5})
 
 
+def check_prepared(model: Captioner | AlignmentScorer | ImageClassifier, results: Callable[[list[Any]], Any]) -> None:
+    """Pictures scaled ahead of time give what the pictures themselves give, and scaling twice changes nothing."""
+    prepared = [model.prepared(picture) for picture in PICTURES]
+    assert all(one.dtype == np.uint8 and one.ndim == 3 and one.shape[2] == 3 for one in prepared)
+    assert all(np.array_equal(model.prepared(one), one) for one in prepared)
+    assert np.array_equal(np.array(results(prepared)), np.array(results(PICTURES)))
+
+
 def check_identity(model: Captioner | Summariser | AlignmentScorer | SpeechRecogniser, preset: ModelPreset) -> None:
     assert model.is_stand_in is preset.is_stand_in
     assert model.name == (f"stand-in-{preset.name.removeprefix('stand-in-')}" if preset.is_stand_in else preset.name)
-    assert model.commit == ("v1" if preset.is_stand_in else "local")
+    assert model.commit == ("v1" if preset.is_stand_in else preset.commit or "local")
 
 
 @pytest.fixture(scope="module", params=CAPTIONERS)
@@ -85,6 +129,9 @@ class TestCaptioner:
 
     def test_nothing_in_nothing_out(self, captioner: tuple[Captioner, ModelPreset]):
         assert captioner[0].captions([]) == []
+
+    def test_pictures_can_be_scaled_ahead(self, captioner: tuple[Captioner, ModelPreset]):
+        check_prepared(captioner[0], captioner[0].captions)
 
     def test_pictures_are_left_as_they_were(self, captioner: tuple[Captioner, ModelPreset]):
         picture = PICTURES[1].copy()
@@ -141,6 +188,9 @@ class TestAlignmentScorer:
         np.testing.assert_allclose(texts, np.concatenate([model.embed_texts([text]) for text in TEXTS]), atol=1e-5)
         assert np.array_equal(images, model.embed_images(PICTURES)) and np.array_equal(texts, model.embed_texts(TEXTS))
         assert np.abs(images[0] - images[1]).max() > 1e-3 and np.abs(texts[0] - texts[1]).max() > 1e-3
+
+    def test_pictures_can_be_scaled_ahead(self, scorer: tuple[AlignmentScorer, ModelPreset]):
+        check_prepared(scorer[0], scorer[0].embed_images)
 
     def test_nothing_in_nothing_out(self, scorer: tuple[AlignmentScorer, ModelPreset]):
         width = scorer[0].embed_texts(["a"]).shape[1]
@@ -203,3 +253,128 @@ def test_lost_answer_is_a_broken_contract():
     assert one_each(captioner, ["a", "b"], 2) == ["a", "b"]
     with pytest.raises(ContractError, match="'stand-in-captioner' gave 1 answers for 2 inputs"):
         one_each(captioner, ["a"], 2)
+
+
+def clip(seed: int, num_frames: int = 4) -> VideoFrames:
+    frames = tuple(jpeg(noise(10 * seed + i)) for i in range(num_frames))
+    return VideoFrames(frames, tuple(0.5 * i for i in range(num_frames)), 0.5 * num_frames, f"clip {seed}")
+
+
+@pytest.fixture(scope="module", params=VIDEO_CAPTIONERS)
+def video_captioner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoCaptioner, ModelPreset]:
+    preset = preset_of(VIDEO_CAPTIONERS, request.param, tmp_path_factory.mktemp("video-captioner"))
+    return build_video_captioner(preset), preset
+
+
+class TestVideoCaptioner:
+    def test_says_what_it_is(self, video_captioner: tuple[VideoCaptioner, ModelPreset]):
+        assert isinstance(video_captioner[0], VideoCaptioner)
+        check_identity(*video_captioner)
+
+    def test_one_answer_per_clip_whatever_its_neighbours(self, video_captioner: tuple[VideoCaptioner, ModelPreset]):
+        model, _ = video_captioner
+        clips = [clip(1), clip(2), clip(1), clip(3, 2), clip(4, 1), clip(5)]
+
+        def texts(chosen: list[VideoFrames]) -> list[str]:
+            return [answer.text for answer in model.answers([model.prepared(one, "describe") for one in chosen])]
+
+        together = texts(clips)
+        assert together == [texts([one])[0] for one in clips]
+        assert texts(clips[::-1]) == together[::-1]
+        assert together[0] == together[2]
+        assert all(text == " ".join(text.split()) for text in together)
+        assert texts([]) == []
+
+    def test_says_how_it_ended(self, video_captioner: tuple[VideoCaptioner, ModelPreset]):
+        model, _ = video_captioner
+        (answer,) = model.answers([model.prepared(clip(1), "describe")])
+        assert answer.finish in ("stop", "length") and answer.num_tokens and answer.error is None
+
+
+@pytest.fixture(scope="module", params=VIDEO_SCORERS)
+def video_scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoTextScorer, ModelPreset]:
+    preset = VIDEO_SCORERS[request.param](tmp_path_factory.mktemp("video-scorer"))
+    return build_video_scorer(preset), preset
+
+
+class TestVideoTextScorer:
+    def test_says_what_it_is(self, video_scorer: tuple[VideoTextScorer, ModelPreset]):
+        assert isinstance(video_scorer[0], VideoTextScorer)
+        check_identity(*video_scorer)
+
+    def test_scores_do_not_depend_on_their_neighbours(self, video_scorer: tuple[VideoTextScorer, ModelPreset]):
+        model, _ = video_scorer
+        videos = [PICTURES[:3], PICTURES * 2, PICTURES[2:3], PICTURES[:3], PICTURES[1:]]
+        texts = ["a red picture", "a dog", "a red picture", "two people are cooking", "x"]
+        together = model.scores(videos, texts)
+        assert together.dtype == np.float32 and together.shape == (5,) and np.abs(together).max() <= 1 + 1e-5
+        alone = [float(model.scores([video], [text])[0]) for video, text in zip(videos, texts, strict=True)]
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+        assert len({round(value, 5) for value in alone}) > 3
+        assert model.scores([], []).shape == (0,)
+
+
+@pytest.fixture(params=RATERS)
+def rater(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[EmbeddingRater, ModelPreset]:
+    preset = RATERS[request.param](tmp_path)
+    return build_rater(preset), preset
+
+
+class TestEmbeddingRater:
+    def test_rates_each_row_by_itself(self, rater: tuple[EmbeddingRater, ModelPreset]):
+        model, preset = rater
+        assert isinstance(model, EmbeddingRater)
+        check_identity(model, preset)
+        width = build_scorer(load_preset("stand-in-scorer")).embed_texts(["a"]).shape[1] if preset.is_stand_in else 32
+        rows = np.random.default_rng(5).normal(size=(6, width)).astype(np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        ratings = model.ratings(rows)
+        assert ratings.dtype == np.float32 and ratings.shape == (6,) and len(set(ratings.tolist())) > 1
+        np.testing.assert_allclose(ratings, np.concatenate([model.ratings(rows[i : i + 1]) for i in range(6)]), atol=1e-6)
+        assert model.ratings(rows[:0]).shape == (0,)
+        with pytest.raises(ModelError, match=f"rates embeddings of {width} numbers, these have 3"):
+            model.ratings(rows[:, :3])
+
+
+@pytest.fixture(scope="module", params=CLASSIFIERS)
+def classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageClassifier, ModelPreset]:
+    preset = preset_of(CLASSIFIERS, request.param, tmp_path_factory.mktemp("classifier"))
+    return build_classifier(preset), preset
+
+
+class TestImageClassifier:
+    def test_says_what_it_is(self, classifier: tuple[ImageClassifier, ModelPreset]):
+        assert isinstance(classifier[0], ImageClassifier)
+        check_identity(*classifier)
+
+    def test_one_probability_per_picture_whatever_its_neighbours(self, classifier: tuple[ImageClassifier, ModelPreset]):
+        model, _ = classifier
+        together = model.probabilities(PICTURES)
+        assert together.dtype == np.float32 and (together >= 0).all() and (together <= 1).all()
+        np.testing.assert_allclose(together, np.concatenate([model.probabilities([picture]) for picture in PICTURES]), atol=1e-5)
+        assert model.probabilities([]).shape == (0,)
+
+    def test_pictures_can_be_scaled_ahead(self, classifier: tuple[ImageClassifier, ModelPreset]):
+        check_prepared(classifier[0], classifier[0].probabilities)
+
+
+@pytest.fixture(scope="module", params=READERS)
+def reader(request: pytest.FixtureRequest) -> tuple[TextReader, ModelPreset]:
+    if request.param == "rapidocr":
+        pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
+    preset = READERS[request.param](Path())
+    return build_reader(preset), preset
+
+
+class TestTextReader:
+    def test_boxes_lie_in_the_picture(self, reader: tuple[TextReader, ModelPreset]):
+        model, preset = reader
+        assert isinstance(model, TextReader)
+        check_identity(model, preset)
+        picture = written("GOOD MORNING", 320, 180)
+        boxes = model.boxes(noise(1, 320, 180) if preset.is_stand_in else picture)
+        assert boxes and all(0 <= box.confidence <= 1 and len(box.corners) == 4 for box in boxes)
+        assert all(-2 <= x <= 322 and -2 <= y <= 182 for box in boxes for x, y in box.corners)
+        assert model.boxes(plain("blue", 320, 180)) == []
+        if not preset.is_stand_in:
+            assert [box.text for box in boxes] == ["GOOD MORNING"]

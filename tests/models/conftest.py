@@ -29,3 +29,18 @@ def seq2seq_preset(models_folder: Path) -> ModelPreset:
 @pytest.fixture(scope="session")
 def clip_preset(models_folder: Path) -> ModelPreset:
     return tiny.save_tiny_open_clip(models_folder / "clip")
+
+
+@pytest.fixture(scope="session")
+def instruct_preset(models_folder: Path) -> ModelPreset:
+    return tiny.save_tiny_instruct(models_folder / "instruct")
+
+
+@pytest.fixture(scope="session")
+def xclip_preset(models_folder: Path) -> ModelPreset:
+    return tiny.save_tiny_xclip(models_folder / "xclip")
+
+
+@pytest.fixture(scope="session")
+def classifier_preset(models_folder: Path) -> ModelPreset:
+    return tiny.save_tiny_classifier(models_folder / "classifier")

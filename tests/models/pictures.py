@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from internvid_pipeline.models import RgbImage
 from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
@@ -37,6 +37,13 @@ def halves(upper: str, lower: str) -> RgbImage:
 def noise(seed: int, width_px: int = 64, height_px: int = 48) -> RgbImage:
     """Random pixels, the same for the same seed."""
     return np.random.default_rng(seed).integers(0, 256, (height_px, width_px, 3), dtype=np.uint8)
+
+
+def written(text: str, width_px: int = 320, height_px: int = 180) -> RgbImage:
+    """Large black letters on white, about the lower third."""
+    picture = Image.new("RGB", (width_px, height_px), (255, 255, 255))
+    ImageDraw.Draw(picture).text((16, height_px * 0.6), text, fill=(0, 0, 0), font=ImageFont.load_default(size=32))
+    return np.array(picture)
 
 
 def jpeg(image: RgbImage) -> bytes:

@@ -10,7 +10,15 @@ from PIL import Image
 
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import SetupError
-from internvid_pipeline.models import build_captioner, build_scorer, build_summariser
+from internvid_pipeline.models import (
+    build_captioner,
+    build_classifier,
+    build_rater,
+    build_scorer,
+    build_summariser,
+    build_video_scorer,
+    tiny,
+)
 from internvid_pipeline.models.torch_setup import import_torch
 from tests.models.pictures import halves, noise, plain
 
@@ -113,7 +121,98 @@ def test_clip_options_reach_the_model(clip_preset: ModelPreset):
     np.testing.assert_allclose(np.linalg.norm(half, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["blip2", "seq2seq", "clip"])
+@pytest.mark.parametrize("prompt", [None, "describe the video:"])
+@pytest.mark.parametrize("max_input_tokens", [512, 9])
+def test_instruct_equals_the_library_one_by_one(instruct_preset: ModelPreset, prompt: str | None, max_input_tokens: int):
+    import_torch(instruct_preset)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model: Any = AutoModelForCausalLM.from_pretrained(instruct_preset.repository).eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(instruct_preset.repository)
+    expected = []
+    for text in TEXTS:
+        cut = tokenizer.decode(tokenizer(text)["input_ids"][:max_input_tokens])
+        message = {"role": "user", "content": f"{prompt}\n{cut}" if prompt else cut}
+        inputs = tokenizer.apply_chat_template([message], add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        tokens = model.generate(**inputs, max_new_tokens=instruct_preset.max_new_tokens, do_sample=False)[0]
+        expected.append(one_line(tokenizer.decode(tokens[inputs["input_ids"].shape[1] :], skip_special_tokens=True)))
+    summariser = build_summariser(instruct_preset.model_copy(update={"max_input_tokens": max_input_tokens}))
+    assert summariser.summaries(TEXTS, prompt) == expected
+    assert len(set(expected)) > 2, "a model that says the same of all texts proves nothing"
+    assert summariser.summaries(["a dog", " ", "a dog"], prompt)[1] == ""
+
+
+def test_xclip_equals_the_library_one_by_one(xclip_preset: ModelPreset):
+    torch = import_torch(xclip_preset)
+    from transformers import XCLIPModel, XCLIPProcessor
+
+    model: Any = XCLIPModel.from_pretrained(xclip_preset.repository).eval()
+    processor: Any = XCLIPProcessor.from_pretrained(xclip_preset.repository)
+    videos = [[noise(10 * i + j, 40 + 8 * i, 48) for j in range(8)] for i in range(5)]
+    expected = []
+    for video, text in zip(videos, TEXTS, strict=True):
+        inputs = processor(text=[text], videos=[Image.fromarray(frame) for frame in video], return_tensors="pt", padding=True)
+        with torch.no_grad():
+            expected.append(float(model(**inputs).logits_per_video[0, 0] / model.logit_scale.exp()))
+    for batch_size in (8, 24, 1000):
+        scorer = build_video_scorer(xclip_preset.model_copy(update={"batch_size": batch_size}))
+        np.testing.assert_allclose(scorer.scores(videos, TEXTS), expected, atol=1e-4)
+    assert scorer.num_frames == 8 and np.ptp(expected) > 0.01
+    short = scorer.scores([videos[0][:3]], TEXTS[:1])
+    np.testing.assert_allclose(short, scorer.scores([videos[0][:3] + [videos[0][2]] * 5], TEXTS[:1]), atol=1e-6)
+
+
+def test_classifier_equals_the_library_one_by_one(classifier_preset: ModelPreset):
+    torch = import_torch(classifier_preset)
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    model: Any = AutoModelForImageClassification.from_pretrained(classifier_preset.repository).eval()
+    processor: Any = AutoImageProcessor.from_pretrained(classifier_preset.repository)
+    with torch.no_grad():
+        expected = [
+            float(model(**processor(images=Image.fromarray(picture), return_tensors="pt")).logits.softmax(-1)[0, 1]) for picture in PICTURES
+        ]
+    for batch_size in (1, 4, 100):
+        classifier = build_classifier(classifier_preset.model_copy(update={"batch_size": batch_size}))
+        np.testing.assert_allclose(classifier.probabilities(PICTURES), expected, atol=1e-4)
+    assert np.ptp(expected) > 0.01
+    for labels in ((), ("gore",)):
+        with pytest.raises(SetupError, match=r"unsafe_labels must be some of \['normal', 'nsfw'\]"):
+            build_classifier(classifier_preset.model_copy(update={"unsafe_labels": labels}))
+
+
+@pytest.mark.parametrize("form", ["pth", "safetensors"])
+def test_aesthetic_head_equals_a_linear_layer_of_torch(tmp_path: Path, clip_preset: ModelPreset, form: str):
+    preset = tiny.save_tiny_head(tmp_path)
+    torch = import_torch(preset)
+    state = torch.load(preset.repository, weights_only=True)
+    if form == "safetensors":
+        from safetensors.torch import save_file
+
+        save_file({f"predictor.{name}": tensor for name, tensor in state.items()}, tmp_path / "head.safetensors")
+        preset = preset.model_copy(update={"repository": str(tmp_path / "head.safetensors")})
+    layer = torch.nn.Linear(32, 1)
+    layer.load_state_dict(state)
+    embeddings = build_scorer(clip_preset).embed_images(PICTURES)
+    with torch.no_grad():
+        expected = layer(torch.from_numpy(embeddings))[:, 0].numpy()
+    np.testing.assert_allclose(build_rater(preset).ratings(embeddings), expected, atol=1e-4)
+
+
+def test_file_that_is_no_head_is_refused_in_one_line(tmp_path: Path):
+    preset = tiny.save_tiny_head(tmp_path)
+    torch = import_torch(preset)
+    torch.save({"weight": torch.zeros(2, 32), "bias": torch.zeros(2)}, preset.repository)
+    with pytest.raises(SetupError, match=r"a linear head has one weight of shape \(1, d\)"):
+        build_rater(preset)
+    torch.save(torch.nn.Linear(32, 1), preset.repository)  # a whole module: unpickling it would run its code
+    with pytest.raises(SetupError, match="model 'tiny-head' cannot be loaded"):
+        build_rater(preset)
+    with pytest.raises(SetupError, match=r"wanted one file of weights at .*gone\.pth, found 0"):
+        build_rater(preset.model_copy(update={"repository": str(tmp_path / "gone.pth")}))
+
+
+@pytest.mark.parametrize("family", ["blip2", "seq2seq", "clip", "xclip", "classifier", "instruct"])
 @pytest.mark.parametrize("damage", ["lacks_weights", "cut_short", "no_config"])
 def test_damaged_folder_is_refused_in_one_line(request: pytest.FixtureRequest, tmp_path: Path, family: str, damage: str):
     preset: ModelPreset = request.getfixturevalue(f"{family}_preset")
@@ -132,7 +231,8 @@ def test_damaged_folder_is_refused_in_one_line(request: pytest.FixtureRequest, t
         weights.write_bytes(weights.read_bytes()[:1000])
     else:
         next(file for file in folder.iterdir() if file.name in ("config.json", "open_clip_config.json")).unlink()
-    build: Any = {"blip2": build_captioner, "seq2seq": build_summariser, "clip": build_scorer}[family]
+    build: Any = {"blip2": build_captioner, "seq2seq": build_summariser, "clip": build_scorer, "instruct": build_summariser}.get(family)
+    build = build or {"xclip": build_video_scorer, "classifier": build_classifier}[family]
     with pytest.raises(SetupError, match=rf"model '{preset.name}'") as caught:
         build(preset.model_copy(update={"repository": str(folder)}))
     assert "\n" not in str(caught.value)

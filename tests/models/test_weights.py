@@ -1,13 +1,18 @@
+import http.server
 import json
+import threading
+from functools import partial
 from pathlib import Path
 
+import fsspec
 import huggingface_hub.constants
 import pytest
 
 from internvid_pipeline.config.presets import ModelPreset, load_preset
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.models import build_scorer, fetch_weights
-from internvid_pipeline.models.weights import packages_for, weights_folder
+from internvid_pipeline.models.weights import packages_for, weights_file, weights_folder
+from tests.models.chat_server import endpoint_preset
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PRESET = ModelPreset(name="tiny", task="alignment", adapter="open_clip", repository="nobody/nothing", commit=COMMIT)
@@ -89,3 +94,64 @@ def test_missing_package_gives_the_line_that_installs_it():
         packages_for(PRESET),
     ):
         import no_such_package  # noqa: F401
+
+
+def stored(uri: str, **files: bytes) -> None:
+    filesystem = fsspec.filesystem("memory")
+    for name, data in files.items():
+        filesystem.pipe_file(f"{uri.removeprefix('memory:/')}/{name.replace('__', '.')}", data)
+
+
+def test_object_store_is_copied_once_and_then_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    uri = "memory://bucket/models/tiny"
+    stored(uri, config__json=b"{}", model__safetensors=b"w")
+    preset = ModelPreset(name="mine", task="alignment", adapter="open_clip", repository=uri, commit="v3")
+    monkeypatch.setenv("INTERNVID_MODELS", str(tmp_path / "cache"))
+    with pytest.raises(SetupError, match=r"weights of model 'mine' .* are not at .*: internvid models fetch mine, or set INTERNVID_MODELS"):
+        weights_folder(preset)
+    fetch_weights(preset)
+    folder = weights_folder(preset)
+    assert folder.parent == tmp_path / "cache" and (folder / "model.safetensors").read_bytes() == b"w"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.name], "nothing half-done is left"
+    fsspec.filesystem("memory").rm("/bucket", recursive=True)
+    (tmp_path / "cache").chmod(0o555)
+    fetch_weights(preset)
+    assert weights_folder(preset) == folder, "what is there is taken as it is, also from a folder that is read-only"
+    (tmp_path / "cache").chmod(0o755)
+    with pytest.raises(SetupError, match=r"model 'mine': cannot fetch memory://bucket/models/tiny into .*there is nothing"):
+        fetch_weights(preset.model_copy(update={"commit": "v4"}))
+    assert (preset.published_name, preset.published_commit) == ("mine", "v3")
+
+
+def test_folder_of_an_object_store_without_a_model_is_refused(tmp_path: Path):
+    uri = "memory://bucket/half"
+    stored(uri, config__json=b"{}")
+    preset = ModelPreset(name="mine", task="alignment", adapter="open_clip", repository=uri, commit="v3")
+    fetch_weights(preset, tmp_path)
+    with pytest.raises(SetupError, match=r"memory://bucket/half holds no complete model .*; it needs config\.json or"):
+        weights_folder(preset, tmp_path)
+
+
+def test_single_file_of_an_address(tmp_path: Path):
+    (tmp_path / "head.pth").write_bytes(b"linear")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_address[1]}/head.pth"
+    preset = ModelPreset(name="head", task="aesthetic", adapter="linear_head", repository=uri, commit="v1", base_model="clip")
+    fetch_weights(preset, tmp_path / "cache")
+    server.shutdown()
+    server.server_close()
+    fetch_weights(preset, tmp_path / "cache")
+    assert weights_file(preset, tmp_path / "cache").read_bytes() == b"linear"
+    with pytest.raises(SetupError, match=r"model 'head': cannot fetch http://127\.0\.0\.1"):
+        fetch_weights(preset.model_copy(update={"commit": "v2"}), tmp_path / "cache")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None: ...
+
+
+def test_endpoints_and_packages_need_nothing(tmp_path: Path):
+    assert fetch_weights(endpoint_preset("http://127.0.0.1:9/v1"), tmp_path) is None
+    assert fetch_weights(load_preset("rapidocr"), tmp_path) is None
+    assert list(tmp_path.iterdir()) == []

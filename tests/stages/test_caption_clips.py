@@ -5,17 +5,34 @@ import pytest
 from internvid_pipeline.config import changed_fields, result_fields, validated
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import DamagedMedia, ModelError, UsageError
-from internvid_pipeline.models import build_captioner, build_summariser, joined_once, tiny
+from internvid_pipeline.models import (
+    Answer,
+    VideoFrames,
+    build_captioner,
+    build_summariser,
+    build_video_captioner,
+    fault_of,
+    joined_once,
+    tiny,
+    tiny_video,
+)
+from internvid_pipeline.models.caption_scales import CaptionClipsConfig
 from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason
-from internvid_pipeline.stage import Drop, Emit, Item
-from stages.caption_clips import CaptionClips, CaptionClipsConfig
+from internvid_pipeline.stage import Drop, Emit, Fail, Item, PartDrop
+from internvid_pipeline.storage import Root
+from stages.caption_clips import WINDOW, CaptionClips
+from tests.models.chat_server import Behaviour, ChatServer, caption_of, endpoint_preset
 from tests.models.pictures import RGB, halves, make_clip, noise, plain, worker_at
 
-STAND_INS = {"coarse": {"model": "stand-in-captioner"}, "fine": {"model": "stand-in-captioner"}, "fused": {"model": "stand-in-summariser"}}
+STAND_INS = {
+    "coarse": {"model": "stand-in-captioner"},
+    "fine": {"model": "stand-in-captioner", "min_change": 0},
+    "fused": {"model": "stand-in-summariser"},
+}
 
 
 def config_of(**fields: object) -> CaptionClipsConfig:
-    """Stand-ins at all scales, with fields of a scale added or a scale set to None."""
+    """Stand-ins at InternVid's three scales, which show all frames, with fields of a scale added or a scale set to None."""
     merged = {scale: None if fields.get(scale, {}) is None else {**STAND_INS[scale], **fields.pop(scale, {})} for scale in STAND_INS}
     return validated(
         CaptionClipsConfig, {**merged, **{key: value for key, value in fields.items() if key not in STAND_INS}}, "stages.caption_clips"
@@ -94,8 +111,10 @@ def test_scales_can_be_switched_off(tmp_path: Path):
     clip = make_clip(tmp_path, "c", [plain("red"), plain("blue")])
     assert list(by_scale(run(config_of(fine=None, fused=None), tmp_path, [clip])[0])) == ["coarse"]
     assert list(by_scale(run(config_of(coarse=None), tmp_path, [clip])[0])) == ["fine", "fused"]
-    with pytest.raises(UsageError, match="coarse and fine are both off; give at least one"):
+    with pytest.raises(UsageError, match="coarse, fine and vlm are all off; give at least one"):
         config_of(coarse=None, fine=None)
+    with pytest.raises(UsageError, match="fused is made from coarse and fine, which are both off; switch it off too"):
+        config_of(coarse=None, fine=None, vlm={"model": "stand-in-video-captioner"})
 
 
 def test_prompt_is_asked_recorded_and_in_the_fingerprint(tmp_path: Path):
@@ -137,7 +156,8 @@ def test_broken_frame_and_clip_without_frames_fail_alone(tmp_path: Path):
         stage.load(make_clip(tmp_path, "broken", [noise(1), noise(2)], broken=1))
     with pytest.raises(ModelError, match="clip empty has no kept frames"):
         stage.load(make_clip(tmp_path, "empty", []))
-    assert stage.load(make_clip(tmp_path, "good", [noise(1)])).images.keys() == {50}
+    good = stage.load(make_clip(tmp_path, "good", [noise(1)]))
+    assert {frame for _, frame in good.images} == {50} == {*good.coarse, *good.fine}
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +179,13 @@ def test_real_adapters_say_what_they_say_alone(tmp_path: Path, tiny_presets: tup
     made_by = {"coarse": "tiny-blip2", "fine": "tiny-blip2", "fused": "tiny-t5"}
     for clip, outcome in zip(clips, outcomes, strict=True):
         rows, images = by_scale(outcome), stage.load(clip).images
-        coarse = joined_once(captioner.captions([images[clip.middle_frame]], "a photo of"))
-        fine = joined_once(captioner.captions([images[frame.frame]])[0] for frame in clip.frames)
+        coarse = joined_once(captioner.captions([images[blip2, clip.middle_frame]], "a photo of"))
+        fine = joined_once(captioner.captions([images[blip2, frame.frame]])[0] for frame in clip.frames)
         fused = summariser.summaries([joined_once([*coarse.split(". "), *fine.split(". ")])])[0]
         expected = {"coarse": coarse, "fine": fine, "fused": fused}
-        assert {scale: row.text for scale, row in rows.items()} == {scale: text for scale, text in expected.items() if text}
+        assert {scale: row.text for scale, row in rows.items()} == {
+            scale: text for scale, text in expected.items() if fault_of(Answer(text)) is None
+        }
         assert {scale: row.model for scale, row in rows.items()} == {scale: made_by[scale] for scale in rows}
         assert not any(row.is_stand_in for row in rows.values())
     assert {scale for outcome in outcomes for scale in by_scale(outcome)} == {"coarse", "fine", "fused"}
@@ -183,6 +205,76 @@ def test_clip_of_which_no_model_says_anything_is_dropped(tmp_path: Path, tiny_pr
     mute = blip2.model_copy(update={"repository": str(silent)}).model_dump()
     clip = make_clip(tmp_path, "c", [plain("red"), plain("blue")])
     config = config_of(coarse={"model": mute}, fine={"model": mute}, fused={"model": t5.model_dump()})
-    assert run(config, tmp_path, [clip]) == [Drop(DropReason.EMPTY_CAPTION, "no model said anything of its 2 frames")]
+    lost = tuple(PartDrop(f"c/{scale}", DropReason.EMPTY_CAPTION, "the model said nothing") for scale in ("coarse", "fine"))
+    assert run(config, tmp_path, [clip]) == [Drop(DropReason.EMPTY_CAPTION, "the model said nothing", lost)]
     half = config_of(coarse={"model": mute}, fused=None)
-    assert list(by_scale(run(half, tmp_path, [clip])[0])) == ["fine"]
+    (outcome,) = run(half, tmp_path, [clip])
+    assert list(by_scale(outcome)) == ["fine"] and outcome.dropped_parts == lost[:1]
+
+
+def test_frames_that_look_like_the_last_one_are_not_shown(tmp_path: Path):
+    changing = [noise(1), noise(1), plain("red"), plain("red"), plain("red"), noise(2), plain("blue"), plain("blue")]
+    clip = make_clip(tmp_path, "c", changing)
+    shown = by_scale(run(config_of(fine={"min_change": 1.0}), tmp_path, [clip])[0])["fine"]
+    assert shown.frames == tuple(clip.frames[i].frame for i in (0, 2, 5, 6))
+    assert shown.text == by_scale(run(config_of(), tmp_path, [clip])[0])["fine"].text, "the text is what it was with all of them"
+
+
+ONLY_VLM = {"coarse": None, "fine": None, "fused": None}
+
+
+@pytest.mark.parametrize("family", tiny_video.VLM_FAMILIES)
+def test_vlm_says_what_its_model_says_of_the_frames_and_their_times(tmp_path: Path, family: tiny_video.VlmFamily):
+    preset = tiny_video.save_vlm(tmp_path / "model", family, max_new_tokens=40)
+    clips = [make_clip(tmp_path, f"c{i}", [noise(20 * i + j) for j in range(4 + i)]) for i in range(4)]
+    config = config_of(vlm={"model": preset.model_dump(), "num_frames": 4, "prompt": "what is it?"}, **ONLY_VLM)
+    outcomes = run(config, tmp_path, clips)
+    captioner = build_video_captioner(preset)
+    for clip, outcome in zip(clips, outcomes, strict=True):
+        shown = clip.frames if len(clip.frames) == 4 else tuple(clip.frames[(2 * i + 1) * len(clip.frames) // 8] for i in range(4))
+        jpegs = tuple(Root(str(tmp_path)).read_media(frame.media) for frame in shown)
+        video = VideoFrames(jpegs, tuple(frame.time_s for frame in shown), clip.duration_s)
+        (answer,) = captioner.answers([captioner.prepared(video, "what is it?")])
+        if isinstance(outcome, Emit):
+            (row,) = outcome.records
+            assert (row.scale, row.text, row.num_tokens, row.prompt) == ("vlm", answer.text, answer.num_tokens, "what is it?")
+            assert row.frames == tuple(frame.frame for frame in shown) and row.model == preset.name
+        else:
+            assert isinstance(outcome, Drop) and outcome.reason in (DropReason.TRUNCATED_CAPTION, DropReason.LOOPING_CAPTION)
+            assert answer.text[:20] in outcome.message and answer.finish == "length"
+
+
+def test_bad_texts_of_an_endpoint_are_dropped_by_name_and_lost_answers_fail(tmp_path: Path):
+    clips = [make_clip(tmp_path, f"c{i}", [noise(i)] * 2) for i in range(6)]
+    names = [caption_of(Root(str(tmp_path)).read_media(clip.frames[0].media)) for clip in clips]
+    texts = {
+        names[1]: {"message": {"content": "I'm sorry, but I can't assist with that."}},
+        names[2]: {"message": {"content": "a dog " * 20}},
+        names[3]: {"finish_reason": "length"},
+        names[4]: {"message": {"content": " "}},
+    }
+    with ChatServer(Behaviour(texts=texts, refuses=names[5])) as server:
+        preset = endpoint_preset(server.url).model_dump()
+        alone = run(config_of(vlm={"model": preset}, **ONLY_VLM), tmp_path, clips)
+        beside = run(config_of(vlm={"model": preset}, fine=None, fused=None), tmp_path, clips)
+    assert [row.text for row in alone[0].records] == [names[0]]
+    reasons = [DropReason.REFUSED_CAPTION, DropReason.LOOPING_CAPTION, DropReason.TRUNCATED_CAPTION, DropReason.EMPTY_CAPTION]
+    assert [outcome.reason for outcome in alone[1:5]] == reasons
+    assert [[part.reason for part in outcome.dropped_parts] for outcome in beside[:5]] == [[], *([reason] for reason in reasons)]
+    assert [list(by_scale(outcome)) for outcome in beside[:5]] == [["coarse", "vlm"]] + [["coarse"]] * 4
+    for outcome in (alone[5], beside[5]):
+        assert isinstance(outcome, Fail) and outcome.error_class == "ModelError" and "status 400" in outcome.message
+
+
+def test_endpoint_decides_how_far_loading_runs_ahead(tmp_path: Path):
+    preset = endpoint_preset("http://127.0.0.1:9/v1", max_in_flight=64)
+    resources = CaptionClips(config_of(vlm={"model": preset.model_dump()}, **ONLY_VLM)).resources
+    assert (resources.load_threads, resources.gpus, resources.batch_size) == (64 * WINDOW, 0, 8)
+    elsewhere = preset.model_copy(update={"endpoint": preset.endpoint.model_copy(update={"url": "http://other/v1", "max_in_flight": 3})})
+    assert result_fields(elsewhere) == result_fields(preset), "where the model is served does not change what it says"
+
+
+def test_video_model_without_a_prompt_is_refused():
+    preset = endpoint_preset("http://127.0.0.1:9/v1").model_copy(update={"prompt": None}).model_dump()
+    with pytest.raises(UsageError, match="model 'served-model' needs a prompt; give one here or in the preset"):
+        config_of(vlm={"model": preset})

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 
 from internvid_pipeline.config import result_fields, validated
 from internvid_pipeline.errors import DamagedMedia, UsageError
-from internvid_pipeline.models import build_scorer, tiny
-from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, ScoreRecord
+from internvid_pipeline.models import build_scorer, build_video_scorer, read_frames, tiny
+from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, EmbeddingRecord, ScoreRecord
 from internvid_pipeline.stage import Drop, Emit, Item
+from internvid_pipeline.storage import Root
+from stages.embed_frames import EmbedFrames, EmbedFramesConfig
 from stages.score_alignment import ScoreAlignment, ScoreAlignmentConfig
 from tests.models.pictures import RGB, make_clip, noise, plain, worker_at
 
@@ -66,6 +69,7 @@ def test_row_says_what_scored_what(tmp_path: Path):
     assert (row.clip_id, row.video_id, row.scorer, row.caption_scale, row.num_frames) == ("c", "video-of-c", "alignment", "coarse", 4)
     assert (row.reduced, row.model, row.model_commit, row.is_stand_in) == ("max", "stand-in-scorer", "v1", True)
     assert 0 < row.value <= 1 and row.value == round(row.value, 6)
+    assert row.frames == tuple(clip.frames[i].frame for i in (1, 3, 5, 7)) and row.text is None
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,7 @@ def test_row_says_what_scored_what(tmp_path: Path):
         (["coarse", "fine"], "best", ["fine"]),
         (["coarse"], "best", ["coarse"]),
         (["coarse", "fine", "fused"], ["coarse", "fused"], ["coarse", "fused"]),
+        (["coarse", "vlm", "fine"], "best", ["vlm"]),
         (["coarse"], ["coarse", "fused"], ["coarse"]),
         (["vlm"], ["vlm"], ["vlm"]),
     ],
@@ -126,10 +131,66 @@ def test_open_clip_scores_are_cosines_of_its_embeddings(tmp_path: Path):
     stage.setup(worker_at(tmp_path))
     scorer = build_scorer(preset)
     for (clip, captions), outcome in zip(pairs, outcomes, strict=True):
-        images = scorer.embed_images(stage.load(clip))
+        images = scorer.embed_images(stage.load(clip).images)
         for row, text in zip(rows_of(outcome), captions.values(), strict=True):
             assert row.value == pytest.approx(float((images @ scorer.embed_texts([text])[0]).max()), abs=1e-4)
             assert (row.model, row.is_stand_in, row.num_frames) == ("tiny-clip", False, 4)
+
+
+def embedded(root: Path, clip: ClipRecord, **fields: object) -> EmbeddingRecord:
+    stage = EmbedFrames(validated(EmbedFramesConfig, fields, "stages.embed_frames"))
+    stage.setup(worker_at(root))
+    (outcome,) = stage.process([Item(clip, payload=stage.load(clip))])
+    return outcome.records[0]
+
+
+def test_stored_embeddings_are_taken_and_frames_left_alone(tmp_path: Path):
+    preset = tiny.save_tiny_open_clip(tmp_path / "clip").model_dump()
+    clip = make_clip(tmp_path, "c", [noise(i) for i in range(8)])
+    stage = ScoreAlignment(config_of(model=preset))
+    stage.setup(worker_at(tmp_path))
+    item = Item(clip, joined={CaptionRecord: (caption(clip, "fused", "a dog in the park"),)})
+
+    def value(stored: EmbeddingRecord | None) -> tuple[float, int]:
+        joined = {**item.joined, EmbeddingRecord: (stored,) if stored else ()}
+        payload = stage.load_item(dataclasses.replace(item, joined=joined))
+        (outcome,) = stage.process([dataclasses.replace(item, joined=joined, payload=payload)])
+        return rows_of(outcome)[0].value, len(payload.images)
+
+    own, read = value(None)
+    assert read == 4
+    for num_frames, taken in ((4, True), (8, True), (3, False)):
+        stored_value, read = value(embedded(tmp_path, clip, model=preset, num_frames=num_frames))
+        assert stored_value == pytest.approx(own, abs=1e-3) and (read == 0) is taken
+    other = embedded(tmp_path, clip, model="stand-in-scorer")
+    assert value(other) == (own, 4), "vectors of another model are of no use"
+    stored = embedded(tmp_path, clip, model=preset)
+    (tmp_path / "c.tar").unlink()
+    assert value(stored)[1] == 0, "the frames' file is not opened"
+
+
+def test_video_model_scores_pairs_beside(tmp_path: Path):
+    xclip = tiny.save_tiny_xclip(tmp_path / "xclip")
+    clips = [make_clip(tmp_path, f"c{i}", [noise(20 * i + j) for j in range(9 + i)]) for i in range(3)]
+    texts = ["a dog in the park", "two people", "a video in the kitchen"]
+    pairs = [(clip, {"fused": text}) for clip, text in zip(clips, texts, strict=True)]
+    config = config_of(video_model=xclip.model_dump())
+    outcomes = run(config, tmp_path, pairs)
+    assert outcomes == run(config, tmp_path, pairs, batch_size=1)
+    scorer = build_video_scorer(xclip)
+    for clip, text, outcome in zip(clips, texts, outcomes, strict=True):
+        plain_row, row = rows_of(outcome)
+        assert (plain_row.scorer, row.scorer, row.model, row.reduced, row.num_frames) == (
+            "alignment",
+            "video_alignment",
+            "tiny-xclip",
+            "together",
+            8,
+        )
+        frames = [clip.frames[(2 * i + 1) * len(clip.frames) // 16] for i in range(8)]
+        assert row.frames == tuple(frame.frame for frame in frames)
+        images = read_frames(Root(str(tmp_path)), clip, frames)
+        assert row.value == pytest.approx(float(scorer.scores([images], [text])[0]), abs=1e-4)
 
 
 def test_broken_frame_fails_its_clip(tmp_path: Path):

@@ -1,0 +1,78 @@
+"""Video language models behind a server that speaks OpenAI's chat completions: vLLM, SGLang, a provider's.
+
+The frames go as the JPEGs that they are, each after its time. Requests are sent as soon as a clip's frames are read, many at once.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.errors import ContractError, InternvidError, ModelError
+from internvid_pipeline.models.base import Answer, Finish, VideoFrames
+from internvid_pipeline.models.chat_endpoint import ChatEndpoint, outcome_of
+
+_FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal"}
+
+
+class EndpointVideoCaptioner:
+    """A VideoCaptioner. Temperature 0; whether the server then always says the same is up to it."""
+
+    is_stand_in = False
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Touches no network. Raises SetupError where the environment lacks the server's key."""
+        if preset.endpoint is None:
+            raise ContractError(f"model {preset.name!r} has no endpoint")
+        self.name = preset.published_name
+        self.commit = preset.published_commit
+        self._preset = preset
+        self._endpoint = ChatEndpoint(preset.endpoint)
+
+    def prepared(self, video: VideoFrames, prompt: str) -> "Future[dict[str, Any]]":
+        """Sends the request; see `base.VideoCaptioner`."""
+        return self._endpoint.submit(json.dumps(self._body(video, prompt)).encode())
+
+    def answers(self, prepared: "Sequence[Future[dict[str, Any]]]") -> list[Answer]:
+        """Waits for the answers, which may come in any order; see `base.VideoCaptioner`."""
+        found = (outcome_of(future, _read) for future in prepared)
+        return [Answer("", error=one) if isinstance(one, InternvidError) else one for one in found]
+
+    def close(self) -> None:
+        """See `base.VideoCaptioner`."""
+        self._endpoint.close()
+
+    def _body(self, video: VideoFrames, prompt: str) -> dict[str, Any]:
+        content: list[dict[str, Any]] = [_text(f"{len(video.jpegs)} frames of a video of {video.duration_s:.1f} seconds:")]
+        for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
+            data = base64.b64encode(jpeg).decode()
+            content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
+        return {
+            "model": self._preset.repository,
+            "messages": [{"role": "user", "content": [*content, _text(prompt)]}],
+            "max_tokens": self._preset.max_new_tokens,
+            "temperature": 0,
+        }
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+def _read(reply: dict[str, Any]) -> Answer:
+    """The first choice of a completion. Raises ModelError where there is none."""
+    try:
+        choice = reply["choices"][0]
+        message = choice["message"]
+        content = message.get("content") or ""
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+        refusal = message.get("refusal")
+        tokens = (reply.get("usage") or {}).get("completion_tokens")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ModelError(f"the endpoint's answer holds no text: {json.dumps(reply)[:200]}") from error
+    finish: Finish = "refusal" if refusal else _FINISH.get(str(choice.get("finish_reason")), "stop")
+    text = " ".join(str(refusal or content).split())
+    return Answer(text, finish, tokens if isinstance(tokens, int) else None)

@@ -1,0 +1,70 @@
+"""Loading a model of transformers from a folder, the same way for every family."""
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
+from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
+
+_FLASH_CAPABILITY = (8, 0)  # Ampere, the first that flash-attn 2 runs on
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model in evaluation mode on its device, with what prepares its inputs."""
+
+    torch: Any
+    device: Any
+    dtype: Any
+    model: Any
+    processor: Any
+
+
+def load_pretrained(preset: ModelPreset, model_class: str, processor_class: str = "AutoProcessor") -> Pretrained:
+    """Loads a preset's weights into `transformers.<model_class>`, straight onto the GPU where there is one and split over several where
+    the preset asks for more than one. Raises SetupError where a package or the weights are missing or do not fit."""
+    folder = weights_folder(preset)
+    torch = import_torch(preset)
+    with packages_for(preset):
+        import transformers
+        from transformers.utils import logging as hf_logging
+    hf_logging.disable_progress_bar()  # a bar for each worker hides the run's own progress
+    hf_logging.set_verbosity_error()  # its warnings come with every clip; what matters of them is checked below
+    device, dtype = device_and_dtype(torch, preset)
+    options: dict[str, Any] = {"dtype": dtype, "local_files_only": True, "output_loading_info": True}
+    if device.type == "cuda":
+        options["device_map"] = "auto" if preset.gpus > 1 else {"": device}
+    with loading(preset, folder):
+        processor = getattr(transformers, processor_class).from_pretrained(folder, local_files_only=True)
+        make = getattr(transformers, model_class).from_pretrained
+        if _has_flash_attention(torch, device, dtype):
+            try:
+                model, info = make(folder, **options, attn_implementation="flash_attention_2")
+            except (ValueError, ImportError):  # a family without it; the default is the best of torch's own kernels
+                model, info = make(folder, **options)
+        else:
+            model, info = make(folder, **options)
+        check_loaded(preset, info["missing_keys"])
+        if device.type != "cuda":
+            model = model.to(device)
+    return Pretrained(torch, device, dtype, model.eval(), processor)
+
+
+def _has_flash_attention(torch: Any, device: Any, dtype: Any) -> bool:
+    if device.type != "cuda" or dtype == torch.float32 or importlib.util.find_spec("flash_attn") is None:
+        return False
+    return bool(torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY)
+
+
+def stop_tokens(model: Any) -> frozenset[int]:
+    """Numbers of the tokens with which a decoder ends its text."""
+    ends = model.generation_config.eos_token_id
+    return frozenset() if ends is None else frozenset(ends if isinstance(ends, list) else [ends])
+
+
+def greedy(max_new_tokens: int) -> dict[str, Any]:
+    """Options of `generate` for the one likeliest text, so that the same input always gets the same answer; the settings for sampling that
+    some models bring are put aside."""
+    return {"max_new_tokens": max_new_tokens, "do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}

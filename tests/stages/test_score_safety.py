@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from internvid_pipeline.config import validated
+from internvid_pipeline.errors import UsageError
+from internvid_pipeline.models import build_classifier, read_frames, tiny
+from internvid_pipeline.records import ClipRecord, ScoreRecord
+from internvid_pipeline.stage import Item
+from internvid_pipeline.storage import Root
+from stages.score_safety import ScoreSafety, ScoreSafetyConfig
+from tests.models.pictures import make_clip, noise, plain, worker_at
+
+
+def run(root: Path, clips: list[ClipRecord], batch_size: int = 100, **fields: object) -> list[ScoreRecord]:
+    stage = ScoreSafety(validated(ScoreSafetyConfig, fields, "stages.score_safety"))
+    stage.prepare_node()
+    stage.setup(worker_at(root))
+    items = [Item(clip, payload=stage.load(clip)) for clip in clips]
+    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
+    stage.teardown()
+    return [row for outcome in outcomes for row in outcome.records]
+
+
+@pytest.mark.parametrize("reduced", ["max", "mean"])
+def test_scores_are_the_classifiers(tmp_path: Path, reduced: str):
+    preset = tiny.save_tiny_classifier(tmp_path / "vit")
+    clips = [make_clip(tmp_path, f"c{i}", [noise(10 * i + j) for j in range(2 + i)]) for i in range(4)]
+    rows = run(tmp_path, clips, model=preset.model_dump(), num_frames=3, reduced=reduced)
+    classifier = build_classifier(preset)
+    for clip, row in zip(clips, rows, strict=True):
+        shown = clip.frames if len(clip.frames) <= 3 else [clip.frames[(2 * i + 1) * len(clip.frames) // 6] for i in range(3)]
+        found = classifier.probabilities(read_frames(Root(str(tmp_path)), clip, list(shown)))
+        assert row.value == pytest.approx(found.max() if reduced == "max" else found.mean(), abs=1e-4)
+        assert (row.clip_id, row.scorer, row.num_frames, row.reduced) == (clip.clip_id, "safety", len(shown), reduced)
+        assert row.frames == tuple(frame.frame for frame in shown) and (row.model, row.is_stand_in) == ("tiny-classifier", False)
+    assert len({row.value for row in rows}) > 2
+    alone = run(tmp_path, clips, batch_size=1, model=preset.model_dump(), num_frames=3, reduced=reduced)
+    assert [row.value for row in alone] == pytest.approx([row.value for row in rows], abs=1e-4)
+
+
+def test_stand_in_says_so(tmp_path: Path):
+    (row,) = run(tmp_path, [make_clip(tmp_path, "c", [plain("red")])], model="stand-in-classifier")
+    assert (row.model, row.model_commit, row.is_stand_in) == ("stand-in-classifier", "v1", True)
+
+
+def test_defaults_and_refusals():
+    config = ScoreSafetyConfig()
+    assert (config.model.name, config.num_frames, config.reduced, config.model.unsafe_labels) == ("nsfw-falconsai", 8, "max", ("nsfw",))
+    with pytest.raises(UsageError, match="task 'safety' is wanted"):
+        validated(ScoreSafetyConfig, {"model": "stand-in-scorer"}, "stages.score_safety")
