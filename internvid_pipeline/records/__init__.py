@@ -6,6 +6,7 @@ from internvid_pipeline.records.caption import CaptionRecord, CaptionScale
 from internvid_pipeline.records.clip import ClipRecord, FrameRef
 from internvid_pipeline.records.clip_request import ClipRequest, ListedScore
 from internvid_pipeline.records.loss import DropReason, DropRecord, FailureRecord
+from internvid_pipeline.records.mark import MarkRecord
 from internvid_pipeline.records.media_ref import MediaRef
 from internvid_pipeline.records.scan import ScanRecord
 from internvid_pipeline.records.score import ScoreRecord
@@ -25,6 +26,7 @@ __all__ = [
     "FailureRecord",
     "FrameRef",
     "ListedScore",
+    "MarkRecord",
     "MediaRef",
     "SampleRecord",
     "ScanRecord",
