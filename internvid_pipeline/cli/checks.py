@@ -24,6 +24,8 @@ _OPTIONAL = (
     ("yt-dlp", "download", "videos from the web"),
     ("s3fs", "s3", "a root on s3://"),
     ("huggingface_hub", "hf", "weights from the Hub"),
+    ("matplotlib", "report", "internvid report"),
+    ("starlette", "browse", "internvid browse"),
 )
 _OLD_DAYS = 60
 _LOW_DISK_BYTES = 5 * 10**9

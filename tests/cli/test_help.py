@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import ENVIRONMENT, Run
 
 COMMANDS = (
-    *("", "run", "plan", "status", "failures", "availability", "validate", "gc", "doctor", "demo"),
+    *("", "run", "plan", "status", "failures", "availability", "report", "browse", "validate", "gc", "doctor", "demo"),
     *("launch", "jobs", "logs", "stop", "job", "config", "config explain", "config show"),
     *("export", "export hf", "export internvid-jsonl", "export internvid-icl"),
 )
