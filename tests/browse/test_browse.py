@@ -13,8 +13,9 @@ from internvid_pipeline.engine import run_dataset
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, SelectionRecord
 from internvid_pipeline.storage import Root
-from tests.browse.conftest import Client
+from tests.browse.conftest import Client, serve
 from tests.browse.strange_set import CAPTIONS, strange_config
+from tests.made_stages import made_config
 
 
 def rows(root: Path, kind: type) -> list:
@@ -168,3 +169,16 @@ def test_marks_and_their_precision(client: Client):
     assert Counter(again.verdicts.values()) == {"keep": 3, "reject": 1}
     for clip in good + bad:
         client.post("mark", {"number": clip["number"], "verdict": "none"})
+
+
+@pytest.mark.parametrize("until", ["made_videos", "made_clips"])
+def test_sets_that_are_not_finished(tmp_path: Path, until: str):
+    """No clips yet, or clips without captions and scores."""
+    run_dataset(made_config(tmp_path / "root", tmp_path / "videos", num_videos=4), engine="inline", until=until)
+    for early in serve(tmp_path / "root"):
+        clips = early.get("set")["clips"]
+        assert (clips > 0) == (until == "made_clips") and len(early.clips()) == clips
+        assert early.post("counts", {})["kept"] == 0, "select_clips keeps no clip without a caption"
+        assert all(sum(found["whole"]) == clips for found in early.post("histograms", {}))
+        if clips:
+            assert early.get("clip?n=0")["captions"][0]["rows"] == [] and len(early.clips(wanted={"search": "VIDEO"})) == clips

@@ -9,9 +9,11 @@ from urllib.parse import quote
 import pytest
 
 from internvid_pipeline.browse.marks import checked_annotator
-from internvid_pipeline.browse.media import size_of
+from internvid_pipeline.browse.media import Span, pieces, size_of
 from internvid_pipeline.errors import StorageError, UsageError
 from internvid_pipeline.records import MediaRef
+from internvid_pipeline.report.frames import PictureFinder
+from internvid_pipeline.report.reading import SetReader
 from internvid_pipeline.storage import Root
 from tests.browse.conftest import Client
 from tests.browse.strange_set import CAPTIONS, LONG_WORD, TITLES
@@ -194,6 +196,12 @@ def test_media_outside_of_the_root_is_not_read(tmp_path: Path):
     for uri in (str(tmp_path / "secret"), "file:///etc/passwd", "s3://bucket/x", "../secret", "a/../../secret"):
         with pytest.raises((StorageError, FileNotFoundError)):
             size_of(root, MediaRef(uri=uri))
+        finder = PictureFinder(SetReader(root, [], []))
+        with pytest.raises((StorageError, FileNotFoundError)):
+            finder.read(MediaRef(uri=uri, offset_bytes=0, size_bytes=6), 100)
+        told = MediaRef(uri=uri, offset_bytes=0, size_bytes=6)  # a row that says how long it is
+        with pytest.raises((StorageError, FileNotFoundError)):
+            list(pieces(root, told, Span(0, size_of(root, told), 6)))
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "x" * 50, "..", ".hidden", "a..b"])

@@ -121,15 +121,25 @@ def test_figures_of_tables_in_very_many_pieces(made_root: Path):
     opened, _, plans, partitions = open_dataset(str(made_root))
     small = read_sample(SetReader(opened, plans, partitions), [], 0)
     large = {field.name: getattr(small, field.name) for field in fields(small)}
-    tables = {name: pa.concat_tables([table] * 300) for name, table in large.items() if isinstance(table, pa.Table)}
+    tables = {name: pa.concat_tables([table] * 100) for name, table in large.items() if isinstance(table, pa.Table)}
     threads = pa.cpu_count()
     pa.set_cpu_count(2)  # as on any real machine, whatever this one is told
     try:
         found = {figure.name: figure.total for figure in all_figures(Sample(**{**large, **tables}))}
     finally:
         pa.set_cpu_count(threads)
-    assert found["clip_length"] == 300 * small.clips.num_rows and found["caption_length"] == len(
+    assert found["clip_length"] == 100 * small.clips.num_rows and found["caption_length"] == len(
         set(small.selections["clip_id"].to_pylist())
+    )
+
+
+def test_costs_stand_beside_the_work(made_root: Path):
+    prices = {"made_clips": 1.25, "made_scores": 0.5}
+    facts = facts_of(made_root, costs=lambda status: prices.get(status.stage, 0.0), currency="EUR")
+    page = page_text(facts, {"funnel": draw_figure(facts.figures[0])} | pictures(facts))
+    assert "cost in EUR" in page and ">1.25<" in page and ">1.75<" in page
+    assert all(row.items_per_worker_hour > 0 for row in facts.work) and "cost in" not in page_text(
+        facts_of(made_root), {"funnel": draw_figure(facts.figures[0])} | pictures(facts)
     )
 
 

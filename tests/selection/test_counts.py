@@ -38,7 +38,7 @@ def database_of(rows: list[tuple[int, int | None, str | None]]) -> SetDatabase:
     return database
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ROWS, st.lists(RULES, max_size=4))
 def test_they_are_those_of_the_stage(rows: list[tuple[int, int | None, str | None]], rules: list[Rule]):
     selection = Selection(rules=tuple(rules))
