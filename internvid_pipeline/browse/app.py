@@ -7,14 +7,13 @@ from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from internvid_pipeline.browse.details import Details
 from internvid_pipeline.browse.guard import App, Guard
 from internvid_pipeline.browse.media import Span, pieces, size_of, wanted_span
 from internvid_pipeline.browse.queries import MOST_PAGE, Queries
-from internvid_pipeline.browse.wanted import MOST_TEXT, Wanted
-from internvid_pipeline.config import Section, validated
+from internvid_pipeline.browse.questions import Lost, Mark, Numbers, Page, Written
+from internvid_pipeline.browse.wanted import Wanted
+from internvid_pipeline.config import validated
 from internvid_pipeline.errors import InternvidError, UsageError
 from internvid_pipeline.records import CaptionRecord, MediaRef
 from internvid_pipeline.report.frames import PictureFinder, Pictures
@@ -26,45 +25,7 @@ if TYPE_CHECKING:
 _TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _MOST_BODY_BYTES = 64_000
 _MOST_FRAME_BYTES = 8 * 10**6
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _KEPT = {"cache-control": "private, max-age=3600"}
-
-
-class Page(Section):
-    """Which clips to show."""
-
-    wanted: Wanted = Field(default_factory=Wanted)
-    show: str = Field(default="kept", pattern="^(kept|left_out|all)$")
-    order: str = Field(default="set", max_length=100)
-    descending: bool = False
-    offset: int = Field(default=0, ge=0, le=10**12)
-    limit: int = Field(default=60, ge=1, le=MOST_PAGE)
-    seed: int = Field(default=0, ge=0, le=10**6)
-
-
-class Lost(Section):
-    """Which lost items to show."""
-
-    stage: str = Field(default="", max_length=200)
-    kind: str = Field(default="", max_length=20)
-    name: str = Field(default="", max_length=200)
-    search: str = Field(default="", max_length=MOST_TEXT)
-    offset: int = Field(default=0, ge=0, le=10**12)
-    limit: int = Field(default=60, ge=1, le=MOST_PAGE)
-
-
-class Mark(Section):
-    """A judgement of a clip."""
-
-    number: int = Field(ge=0, le=10**12)
-    verdict: str = Field(max_length=20)
-
-
-class Written(Section):
-    """A selection to be written down."""
-
-    name: str = Field(pattern=f"^{_NAME}$", description="Of the selection.")
-    wanted: Wanted = Field(default_factory=Wanted)
 
 
 class Browser:
@@ -152,7 +113,7 @@ def build_app(browser: Browser, token: str) -> App:
     }
     post: dict[str, Callable[[Any], Any]] = {
         "/api/clips": lambda body: _page(queries, validated(Page, body, "clips")),
-        "/api/captions": lambda body: browser.captions([int(n) for n in validated(_Numbers, body, "captions").numbers]),
+        "/api/captions": lambda body: browser.captions([int(n) for n in validated(Numbers, body, "captions").numbers]),
         "/api/counts": lambda body: queries.counts(validated(Wanted, body, "selection")),
         "/api/histograms": lambda body: queries.histograms(validated(Wanted, body, "selection")),
         "/api/losses": lambda body: queries.lost(**validated(Lost, body, "losses").model_dump()),
@@ -168,10 +129,6 @@ def build_app(browser: Browser, token: str) -> App:
         Route("/static/{name}", _static),
     ]
     return Guard(Starlette(routes=routes), token)
-
-
-class _Numbers(Section):
-    numbers: tuple[int, ...] = Field(max_length=MOST_PAGE)
 
 
 def _page(queries: Queries, page: Page) -> dict[str, Any]:
