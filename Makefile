@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-scan bench-clips bench-shots bench-memory soak-hostile soak-chaos bench-throughput bench-endpoint bench-gpu format clean
+.PHONY: help setup demo test test-browser check bench bench-scan bench-clips bench-shots bench-memory bench-throughput bench-endpoint bench-gpu soak-hostile soak-chaos format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -35,6 +35,9 @@ demo: $(VENV)/.demo ## run the whole pipeline on made videos; VIDEOS=folder for 
 
 test: $(VENV)/.dev ## run all tests, on two processes (many wait for Ray); `.venv/bin/python -m pytest` runs them one by one
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-browser: $(VENV)/.dev ## the tests that need Debian's chromium and chromium-driver; without them they are skipped, and say so
+	@$(BIN)/python -m pytest -rs tests/browser
 
 check: $(VENV)/.dev ## ruff, mypy --strict and the architecture test
 	@$(BIN)/ruff check .
@@ -83,6 +86,12 @@ bench-endpoint: $(VENV)/.dev ## measure what captions by an HTTP endpoint get ou
 
 bench-gpu: $(VENV)/.dev ## measure models of true shapes on a GPU (tiny ones on the CPU where there is none)
 	@$(BIN)/python benchmarks/gpu/models.py
+
+bench-report: $(VENV)/.dev ## what `internvid report` takes over ten million clips (makes tables first: two minutes, 1 GB of disk)
+	@$(BIN)/python benchmarks/report_scale.py
+
+bench-browse: $(VENV)/.dev ## how fast `internvid browse` answers over a million clips (makes tables first: two minutes, 1 GB of disk)
+	@$(BIN)/python benchmarks/browse_scale.py
 
 bench-ids: $(VENV)/.dev ## measure the leaving out of ten million ids (two minutes, 0.6 GB of memory)
 	@nice -n 5 $(BIN)/python benchmarks/id_exclusion.py

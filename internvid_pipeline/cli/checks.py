@@ -28,6 +28,8 @@ _OPTIONAL = (
     ("s3fs", "s3", "a root on s3://"),
     ("faiss-cpu", "dedupe", "near and semantic doubles (deduplicate_clips)"),
     ("huggingface_hub", "hf", "weights from the Hub"),
+    ("matplotlib", "report", "internvid report"),
+    ("starlette", "browse", "internvid browse"),
 )
 _OLD_DAYS = 60
 _LOW_DISK_BYTES = 5 * 10**9

@@ -8,6 +8,7 @@ import typer
 
 from internvid_pipeline.cli import (
     availability,
+    browse,
     config,
     demo,
     doctor,
@@ -20,6 +21,7 @@ from internvid_pipeline.cli import (
     models,
     plan,
     remove,
+    report,
     retry,
     run,
     status,
@@ -44,6 +46,8 @@ app.command("plan")(plan.plan)
 app.command("status")(status.status)
 app.command("failures")(failures.failures)
 app.command("availability")(availability.availability)
+app.command("report")(report.report)
+app.command("browse")(browse.browse)
 app.command("validate")(validate.validate)
 app.add_typer(export.app, name="export")
 app.command("remove")(remove.remove)

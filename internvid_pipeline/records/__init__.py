@@ -8,6 +8,7 @@ from internvid_pipeline.records.clip_request import ClipRequest, ListedScore
 from internvid_pipeline.records.duplicate import ClipHashRecord, DuplicateRecord, FrameHash
 from internvid_pipeline.records.embedding import EmbeddingRecord, stored_vectors
 from internvid_pipeline.records.loss import DropReason, DropRecord, FailureRecord
+from internvid_pipeline.records.mark import MarkRecord
 from internvid_pipeline.records.media_ref import MediaRef
 from internvid_pipeline.records.scan import ScanRecord
 from internvid_pipeline.records.score import ScoreRecord
@@ -42,6 +43,7 @@ __all__ = [
     "FrameRef",
     "LanguageEvidence",
     "ListedScore",
+    "MarkRecord",
     "MediaRef",
     "SampleRecord",
     "ScanRecord",

@@ -24,7 +24,7 @@ class SetDatabase:
     into `memory_mb`; None keeps all in memory. Raises UsageError for a column that holds no plain values.
     """
 
-    def __init__(self, columns: Iterable[str], folder: Path | None = None, memory_mb: int = _DEFAULT_MEMORY_MB) -> None:
+    def __init__(self, columns: Iterable[str], folder: Path | None = None, memory_mb: int = _DEFAULT_MEMORY_MB, threads: int = 1) -> None:
         import duckdb
 
         self.columns = tuple(dict.fromkeys(column.lower() for column in columns if column.lower() not in ("clip_id", "video_id")))
@@ -32,7 +32,7 @@ class SetDatabase:
         self.connection = duckdb.connect(str(folder / "set.duckdb") if folder else ":memory:")
         execute = self.connection.execute
         execute(f"SET memory_limit = '{memory_mb}MB'")
-        execute("SET threads = 1")  # parallelism is by worker; and the order of rows stays as inserted
+        execute(f"SET threads = {threads}")  # of a stage one: parallelism is by worker
         execute("SET preserve_insertion_order = true")
         if folder is not None:
             execute(f"SET temp_directory = '{str(folder).replace(chr(39), chr(39) * 2)}'")
@@ -60,13 +60,21 @@ class SetDatabase:
         return [field for field, _ in self._raw_tables()[by_type[record_type]] if field not in ("number", "partition")]
 
     def add(
-        self, partition: int, clips: pa.Table, videos: pa.Table, captions: pa.Table, scores: pa.Table, duplicates: pa.Table | None = None
+        self,
+        partition: int | pa.Array,
+        clips: pa.Table,
+        videos: pa.Table,
+        captions: pa.Table,
+        scores: pa.Table,
+        duplicates: pa.Table | None = None,
     ) -> None:
-        """One partition's rows of the tables; further columns than `needed` are left aside."""
+        """Rows of the tables, of one partition, or of several (an array: the partition of each clip); further columns than `needed` are
+        left aside."""
         duplicates = schema_of(DuplicateRecord).empty_table() if duplicates is None else duplicates
         numbers = pa.array(range(self._num_rows, self._num_rows + clips.num_rows), pa.int64())
         self._num_rows += clips.num_rows
-        clips = clips.append_column("number", numbers).append_column("partition", pa.array([partition] * clips.num_rows, pa.int64()))
+        places = pa.array([partition] * clips.num_rows, pa.int64()) if isinstance(partition, int) else partition
+        clips = clips.append_column("number", numbers).append_column("partition", places)
         tables = {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates}
         for name, table in tables.items():
             fields = [field for field, _ in self._raw_tables()[name]]
@@ -74,6 +82,15 @@ class SetDatabase:
             self.connection.register("incoming", chosen)
             self.connection.execute(f"INSERT INTO raw_{name} SELECT {', '.join(map(quoted, fields))} FROM incoming")
             self.connection.unregister("incoming")
+
+    def take_found(self) -> None:
+        """Before `build`: every scorer and caption scale among what was added becomes a column."""
+        found = [str(name).lower() for (name,) in self.connection.execute("SELECT DISTINCT scorer FROM raw_scores ORDER BY 1").fetchall()]
+        scales = self.connection.execute("SELECT DISTINCT scale FROM raw_captions ORDER BY 1").fetchall()
+        for column in [*found, *(f"{_CAPTION}{scale}" for (scale,) in scales if scale in set(CaptionScale))]:
+            if column not in self._sources and _source(column) in ("score", "caption"):
+                self._sources[column] = _source(column)
+                self.columns = (*self.columns, column)
 
     def build(self) -> None:
         """Joins what was added into the table `rows`, one row for each clip added."""
@@ -156,10 +173,16 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def plain_columns() -> dict[str, str]:
+    """Columns of clips and their videos that rules can look at, with their SQL types."""
+    found: dict[str, str] = {}
+    for record_type, prefix in ((ClipRecord, ""), (VideoRecord, _VIDEO)):
+        kinds = {field.name: _plain_type(field.type) for field in schema_of(record_type) if field.name != "video_id"}
+        found |= {prefix + name: kind for name, kind in kinds.items() if kind}
+    return found
+
+
 def known_columns() -> list[str]:
     """Columns that every set has, for help and error messages; scorers come on top."""
-    found = []
-    for record_type, prefix in ((ClipRecord, ""), (VideoRecord, _VIDEO)):
-        found += [prefix + field.name for field in schema_of(record_type) if _plain_type(field.type) and field.name != "video_id"]
-    found += [name for name in schema_of(DuplicateRecord).names if name.startswith(_DUPLICATE)]
-    return [*found, *(f"{_CAPTION}{scale}" for scale in CaptionScale)]
+    duplicates = [name for name in schema_of(DuplicateRecord).names if name.startswith(_DUPLICATE)]
+    return [*plain_columns(), *duplicates, *(f"{_CAPTION}{scale}" for scale in CaptionScale)]

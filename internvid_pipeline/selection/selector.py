@@ -1,6 +1,8 @@
 """Rules over a set: for each clip and selection, whether it is kept, and by which rule it was left out."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,17 +49,48 @@ def decide(database: SetDatabase, selections: Mapping[str, Selection]) -> Iterat
         )
 
 
-def _apply(database: SetDatabase, rule: Rule, position: int, fates: str) -> None:
-    """Moves the clips that the rule leaves out from `alive` to `fates`."""
+def count_kept(database: SetDatabase, selection: Selection, pool: str, members: str) -> tuple[list[int], frozenset[int]]:
+    """How many clips are left after each rule, the first number before any; and which of some clips are left at the end.
+
+    The same rules by the same SQL as `decide`, without the fates of all clips and without writing anything: fast enough to be asked while
+    somebody moves a slider, and safe for several threads. pool: a condition over `rows` that says which clips there are to choose from.
+    members: a query for numbers of clips. Raises UsageError for a rule that cannot be computed, and for draws and quotas: they depend on
+    more than thresholds, and only `decide` makes them."""
+    tests = [f"({pool})"]
+    with database.connection.cursor() as cursor, _computed(", ".join(rule.words for rule in selection.rules)):
+        for rule in selection.rules:
+            condition = row_condition(rule)
+            if condition is None and rule.top_ratio is not None and rule.column is not None:
+                column = quoted(rule.column.lower())
+                living = f"FROM (SELECT {column} FROM rows WHERE {tests[-1]})"
+                condition = f"{column} >= {_threshold(cursor, rule.top_ratio, column, living)}"
+            if condition is None:
+                raise UsageError(f"{rule.words}: only select_clips itself can count this")
+            tests.append(f"{tests[-1]} AND ({condition})")
+        counted = ", ".join(f"count(*) FILTER (WHERE {test})" for test in tests)
+        counts = [int(count) for count in cursor.execute(f"SELECT {counted} FROM rows").fetchone() or ()]
+        found = cursor.execute(f"SELECT number FROM rows SEMI JOIN ({members}) m USING (number) WHERE {tests[-1]}").fetchall()
+    return counts, frozenset(number for (number,) in found)
+
+
+@contextlib.contextmanager
+def _computed(words: str) -> Iterator[None]:
+    """What the database cannot do with a rule is the rule's fault."""
     import duckdb
 
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        raise UsageError(f"rule {words!r} cannot be computed: {str(error).splitlines()[0]}") from error
+
+
+def _apply(database: SetDatabase, rule: Rule, position: int, fates: str) -> None:
+    """Moves the clips that the rule leaves out from `alive` to `fates`."""
     connection = database.connection
     value = quoted(rule.column.lower()) if rule.column else "NULL"
     number_value = f"TRY_CAST({value} AS DOUBLE)"
-    try:
+    with _computed(rule.words):
         connection.execute(f"CREATE TABLE passed AS {_passing(database, rule)}")
-    except (duckdb.BinderException, duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
-        raise UsageError(f"rule {rule.words!r} cannot be computed: {str(error).splitlines()[0]}") from error
     connection.execute(
         f"INSERT INTO {fates} SELECT number, {position}, {number_value} FROM rows SEMI JOIN alive USING (number) "
         "ANTI JOIN passed USING (number)"
@@ -69,34 +102,46 @@ def _apply(database: SetDatabase, rule: Rule, position: int, fates: str) -> None
 def _passing(database: SetDatabase, rule: Rule) -> str:
     """SQL for the numbers of the living clips that a rule keeps."""
     living = "FROM rows SEMI JOIN alive USING (number)"
-    if rule.where is not None:
-        columns_of(rule.where)  # checked again here: nothing else may reach the database
-        return f"SELECT number {living} WHERE ({rule.where}\n)"
+    condition = row_condition(rule)
+    if condition is not None:
+        return f"SELECT number {living} WHERE {condition}"
     if rule.draw is not None:
         return _drawn(database, rule, living)
     assert rule.column is not None
     column = quoted(rule.column.lower())
     if rule.top_ratio is not None:
-        return f"SELECT number {living} WHERE {column} >= {_threshold(database, rule.top_ratio, column, living)}"
+        return f"SELECT number {living} WHERE {column} >= {_threshold(database.connection, rule.top_ratio, column, living)}"
     if rule.most_per_value is not None:
         # By a hash of the clip's id: no clip is preferred for its place in the list, and more clips never push out a kept value's order.
         ranked = f"SELECT number, row_number() OVER (PARTITION BY {column} ORDER BY md5(clip_id), number) AS place {living}"
         return f"SELECT number FROM ({ranked} WHERE {column} IS NOT NULL) WHERE place <= {rule.most_per_value}"
+    raise AssertionError(f"no rule: {rule}")
+
+
+def row_condition(rule: Rule) -> str | None:
+    """SQL that is true for the rows that a rule keeps; None where a clip's fate depends on the others'."""
+    if rule.where is not None:
+        columns_of(rule.where)  # checked again here: nothing else may reach the database
+        return f"({rule.where}\n)"
+    if rule.needs_set:
+        return None
+    assert rule.column is not None
+    column = quoted(rule.column.lower())
     bounds = [
         f"{column} >= {rule.minimum!r}" if rule.minimum is not None else "",
         f"{column} <= {rule.maximum!r}" if rule.maximum is not None else "",
     ]
-    return f"SELECT number {living} WHERE {' AND '.join(bound for bound in bounds if bound)}"
+    return " AND ".join(bound for bound in bounds if bound)
 
 
-def _threshold(database: SetDatabase, ratio: float, column: str, living: str) -> str:
+def _threshold(connection: Any, ratio: float, column: str, living: str) -> str:
     """The value from which on the highest `ratio` of the values lie; ties are all kept."""
-    count = database.connection.execute(f"SELECT count({column}) {living}").fetchone()
+    count = connection.execute(f"SELECT count({column}) {living}").fetchone()
     num_values = int(count[0]) if count else 0
     if num_values == 0:
         return "NULL"
     kept = max(1, int(np.floor(num_values * ratio + 1e-9)))
-    row = database.connection.execute(
+    row = connection.execute(
         f"SELECT {column} {living} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT 1 OFFSET {kept - 1}"
     ).fetchone()
     assert row is not None

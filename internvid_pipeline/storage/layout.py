@@ -12,6 +12,7 @@ SHARDS = "shards"
 REMOVED = "removed"
 EXPORT_LOG = "export_log"  # which exports were made: never data
 GENERATIONS = "generations"  # who owns what: never data, and nothing is lost without it while nobody runs
+MARKS = "marks"  # what people said of clips in `internvid browse`; no result is made from it
 STAGING = ".tmp"  # never data
 _MANIFEST_ENDING = ".manifest.json"
 _PART_MARK = ".part-"
@@ -139,6 +140,11 @@ def generation_file(generations: str, number: int) -> str:
 def generation_ready(generations: str, number: int) -> str:
     """Exists when what the former owner had published has been cleared away."""
     return f"{generations}/{number:05d}.ready"
+
+
+def marks_folder(annotator: str) -> str:
+    """Marks of one person: a table for each time that the browser was started, so that each has one writer."""
+    return f"{MARKS}/{annotator}"
 
 
 def withdrawal(folder: str, partition: int) -> str:

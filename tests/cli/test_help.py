@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import ENVIRONMENT, Run
 
 COMMANDS = (
-    *("", "run", "retry", "plan", "status", "failures", "availability", "validate", "remove", "gc", "doctor", "demo"),
+    *("", "run", "retry", "plan", "status", "failures", "availability", "report", "browse", "validate", "remove", "gc", "doctor", "demo"),
     *("models", "models list", "models fetch"),
     *("launch", "jobs", "logs", "stop", "job", "config", "config explain", "config show"),
     *("export", "export hf", "export internvid-jsonl", "export internvid-icl"),

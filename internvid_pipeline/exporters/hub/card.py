@@ -99,7 +99,7 @@ def _title(facts: CardFacts) -> str:
         if stand_ins
         else ""
     )
-    return f"# {_plain(facts.dataset_name)}\n\n{what} Made with internvid-pipeline in the way of InternVid (arXiv:2307.06942).{warning}"
+    return f"# {plain_text(facts.dataset_name)}\n\n{what} Made with internvid-pipeline in the way of InternVid (arXiv:2307.06942).{warning}"
 
 
 def _selections(facts: CardFacts) -> str:
@@ -112,12 +112,12 @@ def _selections(facts: CardFacts) -> str:
             _mean(one.total_s, one.num_clips, "s"),
             _mean(one.num_words, one.num_clips, "words"),
             size_text(one.size_bytes),
-            "; ".join(map(_plain, facts.rules.get(name, ()))) or "every clip",
+            "; ".join(map(plain_text, facts.rules.get(name, ()))) or "every clip",
         )
         for name, one in facts.selections.items()
     ]
     head = ("selection", "clips", "videos", "hours", "mean clip", "mean caption", "size of clips", "rules, in this order")
-    return "## Selections\n\n" + _table(head, rows)
+    return "## Selections\n\n" + markdown_table(head, rows)
 
 
 def _figures(facts: CardFacts) -> str:
@@ -136,7 +136,9 @@ def _figures(facts: CardFacts) -> str:
             for what, found in counts
             for value, count in _longest(found)
         ]
-        parts.append(f"### {name}\n\n" + _table(("what", "value", "count", "share"), [(a, _plain(str(b)), c, d) for a, b, c, d in rows]))
+        parts.append(
+            f"### {name}\n\n" + markdown_table(("what", "value", "count", "share"), [(a, plain_text(str(b)), c, d) for a, b, c, d in rows])
+        )
     return "## Statistics\n\nLengths and heights are counted in clips; languages, licences and sources in videos.\n\n" + "\n\n".join(parts)
 
 
@@ -146,8 +148,11 @@ def _longest(found: list[tuple[Any, int]]) -> list[tuple[Any, int]]:
 
 
 def _models(facts: CardFacts) -> str:
-    rows = [(model.role, _plain(model.name), _plain(model.commit), "stand-in" if model.is_stand_in else "model") for model in facts.models]
-    return "## Models\n\n" + (_table(("wrote or scored", "name", "commit", "kind"), rows) if rows else "None.")
+    rows = [
+        (model.role, plain_text(model.name), plain_text(model.commit), "stand-in" if model.is_stand_in else "model")
+        for model in facts.models
+    ]
+    return "## Models\n\n" + (markdown_table(("wrote or scored", "name", "commit", "kind"), rows) if rows else "None.")
 
 
 def _loading(facts: CardFacts) -> str:
@@ -163,13 +168,13 @@ def _loading(facts: CardFacts) -> str:
 
 
 def _responsibility(facts: CardFacts) -> str:
-    contact = f"Write to {_plain(facts.contact)}" if facts.contact else "Open a discussion in this repository"
+    contact = f"Write to {plain_text(facts.contact)}" if facts.contact else "Open a discussion in this repository"
     return (
         "## Rights and removal\n\nThe videos belong to their makers. Source and licence stand in every row where the source gave them; "
         "check them for your use. Captions and scores are made by machines and may be wrong or biased.\n\n"
         f"You are in a video, or made one, and want it out: {contact}, naming the video. It is then taken out of the tables, shards and "
         "this repository, and does not come back.\n\n"
-        f"Made with {_plain(facts.versions)}."
+        f"Made with {plain_text(facts.versions)}."
     )
 
 
@@ -179,11 +184,12 @@ def _mean(total: float, count: int, unit: str) -> str:
     return duration_text(total / count) if unit == "s" else f"{total / count:.1f} {unit}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; cells with text of strangers go through `plain_text` before."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Text of strangers, without what Markdown or HTML would take for markup."""
     return _MARKUP.sub(" ", text)[:300]

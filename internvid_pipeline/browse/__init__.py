@@ -1,0 +1,1 @@
+"""A local web application in which people look at clips and choose their thresholds."""
