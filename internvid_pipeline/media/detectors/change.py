@@ -49,10 +49,10 @@ def _explained(before: Floats, after: Floats) -> Floats:
     parts[:, 3] -= down * _X
     np.subtract(mean, mean.mean(axis=(1, 2), keepdims=True), out=parts[:, 4])
     parts[:, 5] = 1.0
-    parts = parts.reshape(number, 6, NUM_LUMA)
+    gradients = parts.reshape(number, 6, NUM_LUMA)
     change = after - before
-    moment = np.matmul(parts, change[:, :, None])[:, :, 0]
-    gram = np.matmul(parts, parts.transpose(0, 2, 1)) + _RIDGE * np.eye(6, dtype=np.float32)
+    moment = np.matmul(gradients, change[:, :, None])[:, :, 0]
+    gram = np.matmul(gradients, gradients.transpose(0, 2, 1)) + _RIDGE * np.eye(6, dtype=np.float32)
     energy = np.einsum("nk,nk->n", change, change)
     out = np.empty((number, 5), np.float32)
     out[:, 0] = energy
