@@ -134,7 +134,7 @@ def _weights() -> Iterator[Check]:
 
     for name in preset_names():
         preset = load_preset(name)
-        if not preset.is_stand_in:
+        if not preset.is_stand_in and not preset.brings_no_files:
             try:
                 yield Check(f"weights of {name}", "ok", str(weights_folder(preset)))
             except InternvidError as error:

@@ -164,7 +164,7 @@ def _print_deferred(report: RunReport, config: DatasetConfig) -> None:
         first = min(status.next_try_at for status in report.statuses if status.deferred)
         print(
             f"internvid: {report.deferred} inputs are deferred, the first until {first[:19]} UTC: the same command takes them up again from"
-            f" then on, and at once: internvid retry {shlex.quote(config.root)}",
+            f" then on, and at once: internvid retry {shlex.quote(report.root or config.root)}",
             file=sys.stderr,
         )
 
@@ -180,4 +180,4 @@ def print_result(report: RunReport, config: DatasetConfig) -> None:
         _print_errors(report)
         _print_deferred(report, config)
     if any(status.failed for status in report.statuses):
-        print(f"what failed and why: internvid failures {shlex.quote(config.root)}")
+        print(f"what failed and why: internvid failures {shlex.quote(report.root or config.root)}")

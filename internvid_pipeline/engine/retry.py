@@ -5,13 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from internvid_pipeline.config import DatasetConfig
-from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
+from internvid_pipeline.engine.append_records import append_records
+from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempts import next_attempt
 from internvid_pipeline.engine.outcomes import lost_inputs
-from internvid_pipeline.engine.partitions import _cut
 from internvid_pipeline.engine.parts import release
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import FailureRecord, SourceRecord
 from internvid_pipeline.storage import Root
 from internvid_pipeline.storage.inventory import list_state
@@ -55,18 +54,6 @@ def mark_for_retry(
             else:
                 found.other_failures[loss.error_class] += 1
     found.again = len(failed)
-    found.partitions = _append(SourceIndex(root), failed, config)
+    if failed:
+        found.partitions = append_records(SourceIndex(root).read(), failed, config.source)
     return found
-
-
-def _append(index: SourceIndex, sources: Sequence[SourceRecord], config: DatasetConfig) -> list[int]:
-    numbers: list[int] = []
-    for _ in range(len(sources) + 1):
-        known = set(index.read().table["source_id"].to_pylist()) if sources else set()
-        parts = list(_cut([source for source in sources if source.source_id not in known], config.source))
-        if not parts:
-            return numbers
-        numbers += index.append(parts[:PARTITIONS_PER_ENTRY]) or []
-    raise StorageError(
-        f"cannot append partitions in {index.root.uri}: another run keeps taking the numbers; start again when it has planned"
-    )

@@ -35,12 +35,13 @@ _log = logging.getLogger(__name__)
 @dataclass
 class RunReport:
     """What a run did. new_partitions: partitions appended by it. errors: partitions that could not be run (the run can be resumed);
-    those with deferred inputs are not among them."""
+    those with deferred inputs are not among them. root: of the data set, or of that which collects its inputs where it got no further."""
 
     statuses: list[StageStatus]
     num_partitions: int
     new_partitions: int
     errors: list[PartitionError] = field(default_factory=list)
+    root: str = ""
 
     @property
     def deferred(self) -> int:
@@ -100,7 +101,7 @@ def run_dataset(
     for plan in chosen:
         write_shard_index(root, plan)
     statuses = [*(collected.statuses if collected is not None else ()), *reader.read()]
-    return RunReport(statuses, len(partitions), len(fresh), errors)
+    return RunReport(statuses, len(partitions), len(fresh), errors, config.root)
 
 
 def _write_description(root: Root, config: DatasetConfig, plans: Sequence[StagePlan]) -> None:
