@@ -33,7 +33,7 @@ class ClipRecord:
     luma_mean: mean brightness, 0 to 255. has_audio: the written clip has an audio stream. cut_mode: `copy` (packets of the source, not
     one pixel changed), `smart` (the same but for num_reencoded frames at its edges), `reencode` (all frames encoded again).
     audio_mode: `copy`, `reencode`, or `none`. num_lost_audio_packets: of the source, those in the clip that could not be decoded.
-    frames: the frames that models look at, in time order; `middle_frame` is the source number of the one nearest to the middle.
+    frames: the frames that models look at, in time order. middle_frame: number, in the source, of the frame at half of the clip's time.
     """
 
     clip_id: str
