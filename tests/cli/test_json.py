@@ -67,7 +67,7 @@ def test_validate_also_where_the_data_set_has_been_moved_to(internvid: Run, toy_
 
 def test_plan(internvid: Run, toy_set: Path, tmp_path: Path):
     found = answer(internvid, "plan", toy_set / "toy.yaml")
-    assert list(found) == ["root", "inputs", "new_inputs", "partitions", "stages"]
+    assert list(found) == ["root", "inputs", "new_inputs", "partitions", "stages", "collecting"] and found["collecting"] is None
     assert (found["inputs"], found["new_inputs"], found["partitions"]) == (8, 0, 3)
     for stage in found["stages"]:
         assert set(stage) == {"stage", "fingerprint", "to_compute", "done", "reasons", "changes"}

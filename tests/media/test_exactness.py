@@ -102,7 +102,9 @@ def test_any_span(folder: Path, name: str, edges: tuple[int, int]):
     wanted = list(range(start, end))
     frames = frames_of(clip.path)
     assert [number_of(frame.to_ndarray(format="rgb24")) for frame in frames] == wanted
-    assert read_by_opencv(clip.path) == wanted and read_by_ffmpeg(clip.path) == wanted
+    # OpenCV's wheel has no AV1 decoder: where it cannot read the source, it cannot read copied packets either.
+    is_readable = clip.plan.mode is not CutMode.COPY or bool(read_by_opencv(source.path))
+    assert read_by_opencv(clip.path) == (wanted if is_readable else []) and read_by_ffmpeg(clip.path) == wanted
     times = source.scan.times
     expected = [(int(pts) - int(times.pts[start])) * times.time_base for pts in times.pts[start:end]]
     assert [frame.pts * frame.time_base for frame in frames] == expected
