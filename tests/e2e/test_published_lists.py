@@ -214,7 +214,10 @@ def test_a_longer_list_adds_only_what_is_new(tmp_path: Path, site: Site):
     assert (preview(config).inputs, preview(config).new_inputs) == (6, 5), "of `later` there is nothing new"
     assert run(root, listed, site).new_partitions == 1
     after = contents(root)
-    assert {name: after.get(name) for name in before} == before
+    views = [name for name in before if name.endswith("/index.json")]  # of all shards there are
+    assert views and {name: after.get(name) for name in before if name not in views} == {
+        name: digest for name, digest in before.items() if name not in views
+    }
     check_clips(root, tmp_path)
     opened, _, plans, partitions = open_dataset(str(root))
     assert availability(opened, plans, partitions).clips == CLIPS
