@@ -33,7 +33,8 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos = folder / "videos"
     videos.mkdir()
     for number, (code, (first, second)) in enumerate(SAID.items()):
-        write_video(videos / f"{code}.mp4", shots_of([30, 30 + number], 64, 48), Made(fps=10, tracks=[Track(beeps([0.5], 6.0 + number / 10))]))
+        sound = Track(beeps([0.5], 6.0 + number / 10))
+        write_video(videos / f"{code}.mp4", shots_of([30, 30 + number], 64, 48), Made(fps=10, tracks=[sound]))
         vtt = f"WEBVTT\n\n00:00.200 --> 00:02.800\n{first}\n\n00:03.200 --> 00:05.800\n{second}\n"
         (videos / f"{code}.{code}.vtt").write_bytes(vtt.encode())
     stand_in = {"model": "stand-in-captioner"}
