@@ -13,6 +13,7 @@ from pydantic import Field
 
 from internvid_pipeline.config import Section
 from internvid_pipeline.errors import StorageError
+from internvid_pipeline.media.flac import flac_of
 from internvid_pipeline.records import (
     CaptionRecord,
     ClipRecord,
@@ -55,6 +56,12 @@ class WriteShardsConfig(Section):
     )
     shuffle_seed: int = Field(default=0, ge=0, description="Of the order; the same seed gives the same shards on every machine.")
     write_vtt: bool = Field(default=False, description="Add `<clip_id>.vtt`, what is said as WebVTT; empty where nothing is.")
+    write_frames: bool = Field(
+        default=False, description="Add the kept frames, `<clip_id>.frame-0001250.jpg`: milliseconds from the clip's beginning."
+    )
+    write_audio: bool = Field(
+        default=False, description="Add `<clip_id>.flac`, the sound at 16 kHz in one channel, to the sample; none where the clip has none."
+    )
 
 
 class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
@@ -160,6 +167,10 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
         }
         if self.config.write_vtt:
             parts["vtt"] = _vtt(item).encode()
+        if self.config.write_frames:
+            parts |= self._frames(item.joined[ClipRecord][0])
+        if self.config.write_audio and (sound := flac_of(mp4, self.worker.scratch)):
+            parts["flac"] = sound
         index = shard.num_samples
         start, size = shard.add(record.clip_id, parts)
         row = SampleRecord(
@@ -171,6 +182,10 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
             media=MediaRef.scratch(shard.path, offset_bytes=start, size_bytes=size),
         )
         return Emit((row,))
+
+    def _frames(self, clip: ClipRecord) -> dict[str, bytes]:
+        milliseconds = {frame: round(1000 * (frame.time_s - clip.start_s)) for frame in clip.frames}
+        return {f"frame-{milliseconds[frame]:07d}.jpg": self.worker.root.read_media(frame.media) for frame in clip.frames}
 
 
 def _vtt(item: Item[SelectionRecord]) -> str:

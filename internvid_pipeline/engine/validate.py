@@ -32,6 +32,7 @@ from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_
 from internvid_pipeline.storage.inventory import list_state
 
 _PARTS = ("json", "mp4", "txt")
+_EXTRAS = (".vtt", ".jpg", ".flac")  # what write_shards adds where it is asked to
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +240,8 @@ def _check_samples(root: Root, rows: Sequence[SampleRecord], captions: Mapping[s
             yield Problem(where, f"cannot be read: {error}")
             continue
         names = [f"{row.clip_id}.{part}" for part in _PARTS]
-        there = sorted(name for name, _ in members)
-        if there not in (names, [*names, f"{row.clip_id}.vtt"]):
+        there = sorted(name for name, _ in members if not name.endswith(_EXTRAS))
+        if there != names:
             yield Problem(where, f"holds {', '.join(there) or 'nothing'}; a sample is {', '.join(names)}")
             continue
         yield from _check_content(where, row, dict(members))

@@ -1,15 +1,20 @@
 """Speech from subtitles to shards and tables: right-to-left, Chinese and emoji come out byte for byte as they went in."""
 
+import io
 import json
 import tarfile
 from pathlib import Path
 
+import av
 import pyarrow.parquet as pq
 import pytest
 
+from internvid_pipeline.cli.dataset import open_dataset
 from internvid_pipeline.config import config_from
 from internvid_pipeline.engine import run_dataset
-from tests.media.made import Made, shots_of, write_video
+from internvid_pipeline.engine.validate import validate_dataset
+from internvid_pipeline.exporters.check_shards import check_shards, shard_paths
+from tests.media.made import Made, Track, beeps, shots_of, write_video
 
 pytest.importorskip("lingua", reason="the extra `speech` is not installed")
 
@@ -28,7 +33,8 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos = folder / "videos"
     videos.mkdir()
     for number, (code, (first, second)) in enumerate(SAID.items()):
-        write_video(videos / f"{code}.mp4", shots_of([30, 30 + number], 64, 48), Made(fps=10))
+        sound = Track(beeps([0.5], 6.0 + number / 10))
+        write_video(videos / f"{code}.mp4", shots_of([30, 30 + number], 64, 48), Made(fps=10, tracks=[sound]))
         vtt = f"WEBVTT\n\n00:00.200 --> 00:02.800\n{first}\n\n00:03.200 --> 00:05.800\n{second}\n"
         (videos / f"{code}.{code}.vtt").write_bytes(vtt.encode())
     stand_in = {"model": "stand-in-captioner"}
@@ -44,7 +50,7 @@ def data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fuse_captions": {"model": "stand-in-summariser"},
         "score_alignment": {"model": "stand-in-scorer"},
         "select_clips": {"selections": {"all": {"rules": []}}},
-        "write_shards": {"write_vtt": True},
+        "write_shards": {"write_vtt": True, "write_frames": True, "write_audio": True},
     }
     source = {"path": str(videos), "partition_videos": 2}
     config = config_from(
@@ -94,6 +100,23 @@ def test_shards_carry_text_language_source_times_and_vtt(data_set: Path):
             assert vtt.startswith(f"WEBVTT\nLanguage: {code}\n") and speech["text"] in vtt
             seen.add(speech["text"])
     assert seen == {text for pair in SAID.values() for text in pair}
+
+
+def test_shards_carry_frames_and_sound_and_are_whole(data_set: Path):
+    for path in sorted((data_set / "shards" / "all").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            parts = {info.name: tar.extractfile(info).read() for info in tar}
+        for name in (name for name in parts if name.endswith(".json")):
+            clip_id, duration_s = name.removesuffix(".json"), json.loads(parts[name])["duration_s"]
+            frames = sorted(part for part in parts if part.startswith(f"{clip_id}.frame-"))
+            assert len(frames) >= 8 and all(parts[frame].startswith(b"\xff\xd8") for frame in frames)
+            assert all(0 <= int(frame.split("-")[-1].removesuffix(".jpg")) < 1000 * duration_s for frame in frames)
+            with av.open(io.BytesIO(parts[f"{clip_id}.flac"])) as sound:
+                samples = sum(frame.samples for frame in sound.decode(audio=0))
+            assert abs(samples / 16_000 - duration_s) < 0.1
+    root, _, plans, partitions = open_dataset(str(data_set))
+    assert validate_dataset(root, plans, partitions, read_media=True).problems == []
+    assert [problem for _, problems in check_shards(shard_paths(data_set / "shards"), True) for problem in problems] == []
 
 
 def test_exports_carry_it(data_set: Path):
