@@ -7,7 +7,7 @@ UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser check bench bench-scan bench-clips bench-shots bench-memory bench-throughput bench-endpoint bench-gpu soak-hostile soak-chaos format clean
+.PHONY: help setup demo test test-browser check bench bench-scan bench-clips bench-shots bench-memory bench-throughput bench-endpoint bench-gpu soak-tests soak-hostile soak-chaos format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -33,8 +33,11 @@ setup: $(VENV)/.dev ## make .venv with everything for developing (torch and mode
 demo: $(VENV)/.demo ## run the whole pipeline on made videos; VIDEOS=folder for your own, ROOT=… for another place
 	@$(BIN)/internvid demo --root "$(ROOT)" $(if $(VIDEOS),--videos "$(VIDEOS)")
 
-test: $(VENV)/.dev ## run all tests, on two processes (many wait for Ray); `.venv/bin/python -m pytest` runs them one by one
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/.dev ## run the tests, on two processes (many wait for Ray); `.venv/bin/python -m pytest` runs all, one by one
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
+
+soak-tests: $(VENV)/.dev ## run the tests that take minutes each: everything killed, the bad days of a cluster (ten minutes)
+	@$(BIN)/python -m pytest -m soak
 
 test-browser: $(VENV)/.dev ## the tests that need Debian's chromium and chromium-driver; without them they are skipped, and say so
 	@$(BIN)/python -m pytest -rs tests/browser

@@ -9,6 +9,7 @@ SEED = 20261121
 
 @pytest.mark.kill
 @pytest.mark.ray
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_whatever_dies_nothing_is_lost_or_doubled(tmp_path_factory: pytest.TempPathFactory):
     """Two drivers at once over a store that fails now and then; workers, a node and a driver are killed."""

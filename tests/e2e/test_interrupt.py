@@ -14,8 +14,15 @@ from tests.e2e.test_resume_after_kill import REPO, wait_for_progress, write_conf
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("engine", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    ("engine", "number"),
+    [
+        pytest.param("inline", signal.SIGINT, id="ctrl-c-inline"),
+        pytest.param("inline", signal.SIGTERM, id="sigterm-inline"),
+        pytest.param("ray", signal.SIGINT, id="ctrl-c-ray", marks=pytest.mark.ray),
+        pytest.param("ray", signal.SIGTERM, id="sigterm-ray", marks=[pytest.mark.ray, pytest.mark.soak]),
+    ],
+)
 def test_a_stopped_run_says_how_to_go_on(engine: str, number: signal.Signals, numbers_folder: Path, tmp_path: Path):
     config, root = write_config(tmp_path / "work", numbers_folder)
     command = [sys.executable, "-m", "internvid_pipeline.cli.main", "run", str(config), "--engine", engine]

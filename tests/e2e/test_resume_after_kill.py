@@ -145,6 +145,7 @@ def test_kill_workers(source: Path, tmp_path: Path, undisturbed: dict[str, str])
 
 @pytest.mark.kill
 @pytest.mark.ray
+@pytest.mark.soak
 @pytest.mark.timeout(1200)
 def test_kill_driver_with_all_its_workers(source: Path, tmp_path: Path, undisturbed: dict[str, str]):
     """The whole run is killed ten times at random moments of its work, and resumed; every second time on the engine that starts at once,

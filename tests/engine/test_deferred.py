@@ -177,6 +177,7 @@ def test_a_later_run_goes_on_from_the_parts_of_the_one_that_it_took_over(tmp_pat
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_ray_gives_what_inline_gives(tmp_path: Path):
     fields: dict[str, Any] = {"defers": {1: 1, 3: 2, 12: 1, 14: 1}, "drops": (2, 7), "gone": (0, 8)}
     for engine in ("inline", "ray"):
