@@ -19,7 +19,7 @@ from tests.e2e.test_resume_after_kill import REPO, wait_for_progress, write_conf
     [
         pytest.param("inline", signal.SIGINT, id="ctrl-c-inline"),
         pytest.param("inline", signal.SIGTERM, id="sigterm-inline"),
-        pytest.param("ray", signal.SIGINT, id="ctrl-c-ray", marks=pytest.mark.ray),
+        pytest.param("ray", signal.SIGINT, id="ctrl-c-ray", marks=[pytest.mark.ray, pytest.mark.soak]),
         pytest.param("ray", signal.SIGTERM, id="sigterm-ray", marks=[pytest.mark.ray, pytest.mark.soak]),
     ],
 )

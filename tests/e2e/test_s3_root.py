@@ -35,7 +35,7 @@ def bucket():
 
     s3fs.S3FileSystem.clear_instance_cache()
     filesystem = s3fs.S3FileSystem(use_listings_cache=False)
-    filesystem.mkdir("whole")
+    filesystem.makedirs("sets", exist_ok=True)  # moto keeps its buckets for the whole process
     yield filesystem
     server.stop()
     s3fs.S3FileSystem.clear_instance_cache()
@@ -68,21 +68,21 @@ def test_s3_holds_what_a_folder_holds(engine: str, bucket, numbers_folder: Path,
     arguments = {"numbers": {"with_media": True}, "squares": {"raises": [3]}, "stages": {"tests.toy_stages:Totals": {}}}
     local = toy_config(tmp_path / "root", numbers_folder, **arguments)
     run_dataset(local, engine="inline")
-    remote = toy_config(f"s3://whole/{engine}", numbers_folder, **arguments)
+    remote = toy_config(f"s3://sets/{engine}", numbers_folder, **arguments)
     run_dataset(remote, engine=engine, until="toy_numbers")
     first = {
-        path: bucket.info(path)["LastModified"] for path in bucket.find(f"whole/{engine}/toy_numbers") if path.endswith("manifest.json")
+        path: bucket.info(path)["LastModified"] for path in bucket.find(f"sets/{engine}/toy_numbers") if path.endswith("manifest.json")
     }
     report = run_dataset(remote, engine=engine)
     assert not report.errors
-    assert objects(bucket, f"whole/{engine}") == contents(tmp_path / "root")
+    assert objects(bucket, f"sets/{engine}") == contents(tmp_path / "root")
     assert first == {path: bucket.info(path)["LastModified"] for path in first}, "finished partitions are not computed again"
 
 
 def test_parts_on_s3(bucket, tmp_path: Path):
     """Deferred inputs, retry, and what becomes of the parts: as in a folder."""
     fields = {"defers": {1: 1, 3: 2, 12: 1}, "drops": (2,), "gone": (0, 8), "placement": {"deferral_s": 3600}}
-    for root in (tmp_path / "root", "s3://whole/parts"):
+    for root in (tmp_path / "root", "s3://sets/parts"):
         config = asking_config(tmp_path, root, state=f"state-{len(str(root))}", **fields)
         assert run_dataset(config, engine="inline").deferred == 3
         opened, partitions = open_root(config), partition_numbers(open_root(config))
@@ -92,4 +92,4 @@ def test_parts_on_s3(bucket, tmp_path: Path):
         assert validate_dataset(opened, build_plan(config, 4), partitions, read_media=True).problems == []
         assert mark_for_retry(opened, config, build_plan(config, 4), partitions, ("Gone",)).again == 2
         assert run_dataset(config, engine="inline").statuses[0].inputs == 22
-    assert objects(bucket, "whole/parts") == contents(tmp_path / "root")
+    assert objects(bucket, "sets/parts") == contents(tmp_path / "root")

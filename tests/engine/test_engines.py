@@ -44,7 +44,7 @@ def test_inline_twice_is_the_same(source: Path, tmp_path: Path, inline_contents:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.soak), 2, pytest.param(4, marks=pytest.mark.soak)])
 def test_ray_gives_what_inline_gives(workers: int, source: Path, tmp_path: Path, inline_contents: dict[str, str]):
     report = run_dataset(config_at(tmp_path, source, workers=workers), engine="ray")
     assert not report.errors
