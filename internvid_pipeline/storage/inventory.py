@@ -198,8 +198,12 @@ def staging_leftovers(root: Root, before_s: float) -> Iterator[tuple[str, str, l
     folders untouched since `before_s` (seconds on the store's clock), and of staged objects as old."""
     for kind, base in (("scratch", scratch_base()), *((("staging", root.folder / layout.STAGING),) if root.folder is not None else ())):
         for folder, is_orphan in owned_folders(base):
-            files = [FoundFile(str(path), path.lstat().st_size, path.lstat().st_mtime) for path in _files_below(folder)]
-            times = [folder.stat().st_mtime, *(file.modified_s or 0.0 for file in files)]
+            try:
+                statuses = [(path, path.lstat()) for path in _files_below(folder)]
+                times = [folder.stat().st_mtime, *(status.st_mtime for _, status in statuses)]
+            except FileNotFoundError:  # its process lives and has just deleted something, or all of it
+                continue
+            files = [FoundFile(str(path), status.st_size, status.st_mtime) for path, status in statuses]
             if is_orphan or (is_orphan is None and kind == "staging" and max(times) <= before_s):
                 yield kind, str(folder), files
     for file in list_files(root, layout.STAGING):

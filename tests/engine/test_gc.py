@@ -257,3 +257,11 @@ def test_whatever_happened_before_all_that_is_kept_is_whole_and_resumes(
 
 def _prompt_of(toy: ToySet) -> str:
     return yaml.safe_load((toy.folder / layout.DATASET_FILE).read_text())["stages"]["tests.toy_stages:Squares"]["prompt"]
+
+
+def test_scratch_that_vanishes_while_it_is_looked_at_is_passed_over(toy: ToySet, monkeypatch: pytest.MonkeyPatch):
+    """Another process of this machine deletes its scratch between the listing and the look at a file."""
+    gone = toy.folder / "gone-1-abcdef"
+    monkeypatch.setattr("internvid_pipeline.storage.inventory.owned_folders", lambda base: [(gone, None)])
+    toy.run()
+    assert places(toy.find(grace_s=0)) == set()
