@@ -86,6 +86,7 @@ def test_ctrl_c_leaves_the_job_and_a_second_launch_is_refused(internvid, s3: S3,
     assert again.finish() == 0 and "has ended already (stopped)" in again.output
 
 
+@pytest.mark.soak
 def test_the_demos_stages_on_videos(internvid, s3: S3, tmp_path: Path):
     """The real stages on two videos of two shots each: tables, media and shards are the inline run's."""
     from internvid_pipeline.media import synth_scenes as scenes

@@ -61,6 +61,7 @@ def test_a_run_begun_on_one_engine_is_finished_on_the_other(source: Path, tmp_pa
 
 
 @pytest.mark.ray
+@pytest.mark.soak
 def test_every_poison_at_once_on_ray(source: Path, tmp_path: Path):
     squares = {"segfaults": [0], "exits": [4], "raises": [9], "hangs": [12], "eats": [17]}
     placement = {"stages": {"toy_squares": {"deadline_factor": 8}}}  # starting on a busy machine is not hanging
