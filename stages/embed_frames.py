@@ -10,9 +10,6 @@ from internvid_pipeline.config.presets import ModelPreset, PresetField, load_pre
 from internvid_pipeline.records import ClipRecord, EmbeddingRecord, stored_vectors
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage, WorkerContext
 
-_PASSES = 4  # forward passes in one call of `process`: the device goes from one to the next without waiting for us
-_LOAD_THREADS = 16  # decoding and scaling a picture takes some milliseconds of one core, a GPU takes thousands of pictures a second
-
 
 class EmbedFramesConfig(Section):
     """Which model, and how many frames."""
@@ -50,8 +47,8 @@ class EmbedFrames(Stage[EmbedFramesConfig, ClipRecord, EmbeddingRecord]):
         return Resources(
             gpus=preset.gpus,
             memory_mb=1000 + preset.memory_mb,
-            batch_size=max(1, _PASSES * preset.batch_size // self.config.num_frames),
-            load_threads=_LOAD_THREADS,
+            batch_size=models.clips_at_once(preset, self.config.num_frames),
+            load_threads=models.LOAD_THREADS,
         )
 
     def prepare_node(self) -> None:
@@ -66,8 +63,7 @@ class EmbedFrames(Stage[EmbedFramesConfig, ClipRecord, EmbeddingRecord]):
     def load(self, record: ClipRecord) -> list[models.RgbImage]:
         """The frames to look at, decoded and scaled. Raises ItemError where one is broken."""
         assert self._scorer is not None
-        frames = models.evenly_spread(record.frames, self.config.num_frames)
-        return [self._scorer.prepared(image) for image in models.read_frames(self.worker.root, record, frames)]
+        return models.load_frames(self.worker.root, record, self.config.num_frames, self._scorer.prepared)
 
     def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[EmbeddingRecord]]:
         """All frames of the batch in one call."""
@@ -87,13 +83,12 @@ class EmbedFrames(Stage[EmbedFramesConfig, ClipRecord, EmbeddingRecord]):
         self._scorer = None
 
     def _row(self, clip: ClipRecord, vectors: models.Embeddings, scorer: models.AlignmentScorer) -> EmbeddingRecord:
-        frames = models.evenly_spread(clip.frames, self.config.num_frames)
         return EmbeddingRecord(
             clip_id=clip.clip_id,
             video_id=clip.video_id,
             model=scorer.name,
             model_commit=scorer.commit,
-            frames=tuple(frame.frame for frame in frames),
+            frames=models.frame_numbers(clip, self.config.num_frames),
             width=int(vectors.shape[1]),
             vectors=stored_vectors(vectors),
             is_stand_in=scorer.is_stand_in,

@@ -20,7 +20,6 @@ from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, 
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Resources, Stage, WorkerContext
 
 _BEST_FIRST = (CaptionScale.FUSED, CaptionScale.VLM, CaptionScale.FINE, CaptionScale.COARSE)
-_LOAD_THREADS = 16
 _DECIMALS = 6  # float32 rounding differs between batch sizes and machines beyond this
 
 
@@ -92,7 +91,7 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
             gpus=max(preset.gpus for preset in presets),
             memory_mb=1000 + sum(preset.memory_mb for preset in presets),
             batch_size=max(1, self.config.model.batch_size // self.config.num_frames),
-            load_threads=_LOAD_THREADS,
+            load_threads=models.LOAD_THREADS,
         )
 
     def prepare_node(self) -> None:
@@ -189,7 +188,7 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
         scorer: models.AlignmentScorer,
     ) -> ScoreRecord:
         cosines = [float((frame * text).sum()) for frame in frames]  # a pair at a time: the neighbours in the batch cannot change it
-        value = max(cosines) if self.config.reduced == "max" else sum(cosines) / len(cosines)
+        value = models.reduced(cosines, self.config.reduced)
         shown = self._shown(clip)
         return self._score(clip, caption, "alignment", value, shown, self.config.reduced, scorer)
 

@@ -16,8 +16,6 @@ from internvid_pipeline.records import ClipRecord, ScoreRecord
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage, WorkerContext
 
 _DECIMALS = 4
-_PASSES = 4
-_LOAD_THREADS = 16
 
 
 class ScoreSafetyConfig(Section):
@@ -53,8 +51,8 @@ class ScoreSafety(Stage[ScoreSafetyConfig, ClipRecord, ScoreRecord]):
         return Resources(
             gpus=preset.gpus,
             memory_mb=1000 + preset.memory_mb,
-            batch_size=max(1, _PASSES * preset.batch_size // self.config.num_frames),
-            load_threads=_LOAD_THREADS,
+            batch_size=models.clips_at_once(preset, self.config.num_frames),
+            load_threads=models.LOAD_THREADS,
         )
 
     def prepare_node(self) -> None:
@@ -69,8 +67,7 @@ class ScoreSafety(Stage[ScoreSafetyConfig, ClipRecord, ScoreRecord]):
     def load(self, record: ClipRecord) -> list[models.RgbImage]:
         """The frames to look at, decoded and scaled. Raises ItemError where one is broken."""
         assert self._classifier is not None
-        frames = models.evenly_spread(record.frames, self.config.num_frames)
-        return [self._classifier.prepared(image) for image in models.read_frames(self.worker.root, record, frames)]
+        return models.load_frames(self.worker.root, record, self.config.num_frames, self._classifier.prepared)
 
     def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[ScoreRecord]]:
         """All frames of the batch in one call."""
@@ -84,17 +81,16 @@ class ScoreSafety(Stage[ScoreSafetyConfig, ClipRecord, ScoreRecord]):
         self._classifier = None
 
     def _row(self, clip: ClipRecord, values: Sequence[float], model: models.ImageClassifier) -> ScoreRecord:
-        value = max(values) if self.config.reduced == "max" else sum(values) / len(values)
         return ScoreRecord(
             clip_id=clip.clip_id,
             video_id=clip.video_id,
             scorer="safety",
             caption_scale=None,
-            value=round(value, _DECIMALS),
+            value=round(models.reduced(values, self.config.reduced), _DECIMALS),
             num_frames=len(values),
             reduced=self.config.reduced,
             model=model.name,
             model_commit=model.commit,
             is_stand_in=model.is_stand_in,
-            frames=tuple(frame.frame for frame in models.evenly_spread(clip.frames, self.config.num_frames)),
+            frames=models.frame_numbers(clip, self.config.num_frames),
         )

@@ -55,7 +55,7 @@ class ScoreTextOverlay(Stage[ScoreTextOverlayConfig, ClipRecord, ScoreRecord]):
 
     def load(self, record: ClipRecord) -> list[models.RgbImage]:
         """The frames to read, decoded. Raises ItemError where one is broken."""
-        return models.read_frames(self.worker.root, record, models.evenly_spread(record.frames, self.config.num_frames))
+        return models.load_frames(self.worker.root, record, self.config.num_frames)
 
     def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[ScoreRecord]]:
         return [Emit((self._row(item.record, item.payload),)) for item in batch]
@@ -66,18 +66,17 @@ class ScoreTextOverlay(Stage[ScoreTextOverlayConfig, ClipRecord, ScoreRecord]):
             boxes = [box for box in self._model.boxes(image) if box.confidence >= self.config.min_confidence]
             shares.append(models.covered_ratio(boxes, image.shape[1], image.shape[0]))
             lines |= dict.fromkeys(box.text for box in boxes if box.text)
-        value = max(shares) if self.config.reduced == "max" else sum(shares) / len(shares)
         return ScoreRecord(
             clip_id=clip.clip_id,
             video_id=clip.video_id,
             scorer="text_overlay",
             caption_scale=None,
-            value=round(value, _DECIMALS),
+            value=round(models.reduced(shares, self.config.reduced), _DECIMALS),
             num_frames=len(shares),
             reduced=self.config.reduced,
             model=self._model.name,
             model_commit=self._model.commit,
             is_stand_in=self._model.is_stand_in,
-            frames=tuple(frame.frame for frame in models.evenly_spread(clip.frames, self.config.num_frames)),
+            frames=models.frame_numbers(clip, self.config.num_frames),
             text=_SEPARATOR.join(lines)[: self.config.max_text_chars],
         )

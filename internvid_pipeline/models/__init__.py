@@ -35,12 +35,14 @@ from internvid_pipeline.models.base import (
     VideoTextScorer,
     one_each,
 )
+from internvid_pipeline.models.frame_batches import LOAD_THREADS, clips_at_once, frame_numbers, load_frames, reduced
 from internvid_pipeline.models.frames import changed_frames, evenly_spread, read_frames, read_jpegs
 from internvid_pipeline.models.text_reader import covered_ratio
 from internvid_pipeline.models.texts import joined_once
 from internvid_pipeline.models.weights import fetch_weights
 
 __all__ = [
+    "LOAD_THREADS",
     "AlignmentScorer",
     "Answer",
     "Captioner",
@@ -71,14 +73,18 @@ __all__ = [
     "build_video_scorer",
     "changed_frames",
     "check_preset",
+    "clips_at_once",
     "covered_ratio",
     "evenly_spread",
     "fault_of",
     "fetch_weights",
+    "frame_numbers",
     "joined_once",
+    "load_frames",
     "one_each",
     "read_frames",
     "read_jpegs",
+    "reduced",
 ]
 
 _ADAPTERS: Mapping[tuple[Task, str], str] = {

@@ -4,23 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from internvid_pipeline.config.presets import STAND_IN_VERSION, ModelPreset
 from internvid_pipeline.models.base import HeardWord, Recognition, Sound
+from internvid_pipeline.models.stand_ins import StandIn
 from internvid_pipeline.text.languages import UNKNOWN
 
 _RATE_HZ = 16_000
 
 
-class StandInRecogniser:
+class StandInRecogniser(StandIn):
     """A SpeechRecogniser: ` a loud high voice for 2.4 seconds`, in the language `und`. It never says what is said."""
 
     name = "stand-in-recogniser"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
         """See `base.SpeechRecogniser`."""

@@ -21,16 +21,21 @@ _DETAIL_WORD = {"smooth": "smooth", "soft": "soft", "fine": "detailed"}
 _MIN_SHARE = 0.15  # a colour that covers less of the picture is not named
 
 
-class StandInCaptioner:
-    """A Captioner: `a bright mostly blue picture with fine detail and a dark lower half`. The prompt is not looked at."""
+class StandIn:
+    """What all of them have in common. name: of the subclass."""
 
-    name = "stand-in-captioner"
     commit = STAND_IN_VERSION
     is_stand_in = True
 
     def __init__(self, preset: ModelPreset) -> None:
         """Loads nothing: no field of the preset changes the answer."""
         del preset
+
+
+class StandInCaptioner(StandIn):
+    """A Captioner: `a bright mostly blue picture with fine detail and a dark lower half`. The prompt is not looked at."""
+
+    name = "stand-in-captioner"
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.Captioner`."""
@@ -50,16 +55,10 @@ def _sentence(look: Look) -> str:
     return f"a {look.brightness} {mostly}{colours} picture with {_DETAIL_PHRASE[look.detail_word]}{layout}"
 
 
-class StandInVideoCaptioner:
+class StandInVideoCaptioner(StandIn):
     """A VideoCaptioner: what the first frame looks like and what the last one does, with the seconds between. No prompt is looked at."""
 
     name = "stand-in-video-captioner"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def prepared(self, video: VideoFrames, prompt: str) -> str:
         """See `base.VideoCaptioner`."""
@@ -75,12 +74,10 @@ class StandInVideoCaptioner:
         """See `base.VideoCaptioner`."""
 
 
-class StandInSummariser:
+class StandInSummariser(StandIn):
     """A Summariser: each phrase once, in order, joined by commas, up to the preset's `max_new_tokens` words. No prompt is looked at."""
 
     name = "stand-in-summariser"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
 
     def __init__(self, preset: ModelPreset) -> None:
         """Loads nothing."""
@@ -107,16 +104,10 @@ _AXIS = {name: i for i, name in enumerate(_AXES)}
 _HALF_PHRASE = re.compile(r"\b(dark|bright) (lower|upper|left|right) half\b")
 
 
-class StandInScorer:
+class StandInScorer(StandIn):
     """An AlignmentScorer: one axis for each word of `palette`. A picture lies along what it shows, a text along what it names."""
 
     name = "stand-in-scorer"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.AlignmentScorer`."""
@@ -165,17 +156,11 @@ def _unit_rows(rows: Sequence[npt.NDArray[np.float64]]) -> Embeddings:
     return np.asarray(table / np.linalg.norm(table, axis=1, keepdims=True), dtype=np.float32)
 
 
-class StandInRater:
+class StandInRater(StandIn):
     """An EmbeddingRater over the stand-in scorer's axes: 1 to 10, more for bright, detailed and colourful pictures."""
 
     name = "stand-in-rater"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
     base_model = StandInScorer.name
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def ratings(self, embeddings: Embeddings) -> npt.NDArray[np.float32]:
         """See `base.EmbeddingRater`."""
@@ -184,16 +169,10 @@ class StandInRater:
         return np.asarray(np.clip(5 + 5 * (embeddings @ _TASTE), 1, 10), dtype=np.float32)
 
 
-class StandInClassifier:
+class StandInClassifier(StandIn):
     """An ImageClassifier: the share of a picture that is orange, pink or brown, halved."""
 
     name = "stand-in-classifier"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.ImageClassifier`."""
@@ -205,12 +184,10 @@ class StandInClassifier:
         return np.array([sum(share[name] for name in ("orange", "pink", "brown")) / 2 for share in shares], dtype=np.float32)
 
 
-class StandInVideoScorer:
+class StandInVideoScorer(StandIn):
     """A VideoTextScorer: the mean over the frames of the stand-in scorer's cosine."""
 
     name = "stand-in-video-scorer"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
     num_frames = 8
 
     def __init__(self, preset: ModelPreset) -> None:
@@ -222,16 +199,10 @@ class StandInVideoScorer:
         return np.array([(self._scorer.embed_images(video) @ words[i]).mean() for i, video in enumerate(videos)], dtype=np.float32)
 
 
-class StandInReader:
+class StandInReader(StandIn):
     """A TextReader that finds one box in a picture with fine detail and none in others, and reads no word of it."""
 
     name = "stand-in-reader"
-    commit = STAND_IN_VERSION
-    is_stand_in = True
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Loads nothing: no field of the preset changes the answer."""
-        del preset
 
     def boxes(self, image: RgbImage) -> list[TextBox]:
         """See `base.TextReader`."""
