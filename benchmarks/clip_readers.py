@@ -12,7 +12,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/media/made.py
 
-from internvid_pipeline.media.clips import ClipSettings, ClipSpan, write_clips
+from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
+from internvid_pipeline.media.clips import write_clips
 from internvid_pipeline.media.scan import scan_video
 from tests.media.made import Made, number_of, shots_of, write_video
 

@@ -13,14 +13,14 @@ from typing import Literal
 from pydantic import Field
 
 from internvid_pipeline.config import Section
+from internvid_pipeline.media.clip_choice import ChoiceRules, ClipChoice
 from internvid_pipeline.media.clip_file import EncoderSettings
-from internvid_pipeline.media.clips import ClipPlanner, ClipSettings, ClipSpan, WrittenClip, write_clips
+from internvid_pipeline.media.clip_plan import ClipPlanner, ClipSettings, ClipSpan
+from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.container import prepare_worker
-from internvid_pipeline.media.detectors import boundaries
 from internvid_pipeline.media.frames import FrameChoice, choose_frames
-from internvid_pipeline.media.lengths import clips_of_shot
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
-from internvid_pipeline.media.listed_spans import apart, listed_spans
+from internvid_pipeline.media.listed_spans import apart
 from internvid_pipeline.media.scan_file import read_scan
 from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.media.video_scan import Shot, VideoScan
@@ -93,8 +93,14 @@ class CutClipsConfig(Section):
     limits: MediaLimits = Field(default_factory=MediaLimits, description="Files that show more are failures.")
 
     @property
+    def rules(self) -> ChoiceRules:
+        """The part that `media.clip_choice` needs."""
+        cut = (self.detector, self.threshold, self.min_scene_frames, self.min_clip_s, self.max_clip_s, self.long_shots)
+        return ChoiceRules(*cut, self.black_max_luma, self.min_motion, self.max_damaged_frames)
+
+    @property
     def clip_settings(self) -> ClipSettings:
-        """The part that `media.clips` needs."""
+        """The part that `media.clip_plan` needs."""
         encoder = EncoderSettings(self.crf, self.preset, self.audio_kbps * 1000, self.audio_rate_hz)
         return ClipSettings(encoder, self.mode, self.max_side_px, self.fps, self.frames.max_side_px, self.frames.jpeg_quality)
 
@@ -143,11 +149,12 @@ class _Cutting:
     def __init__(self, config: CutClipsConfig, video: VideoRecord, scanned: ScanRecord, scan: VideoScan, path: Path, scratch: Path) -> None:
         self._config, self._video, self._scanned, self._scan = config, video, scanned, scan
         self._path, self._scratch = path, scratch
-        self._dropped: list[PartDrop] = []
+        self._choice = ClipChoice(scan, config.rules, video.video_id)
 
     def outcome(self) -> Outcome[ClipRecord]:
         config, scan = self._config, self._scan
-        pieces = self._listed() if self._video.clip_requests else self._of_shots()
+        requests = self._video.clip_requests
+        pieces = self._choice.of_list(requests, self._video.start_s) if requests else self._choice.of_shots()
         planner = ClipPlanner(self._path, scan, config.clip_settings, config.limits) if pieces else None
         clips: dict[str, tuple[Shot, tuple[int, int]]] = {}
         spans: list[ClipSpan] = []
@@ -158,83 +165,32 @@ class _Cutting:
                 clip_id = self._id(*got)
                 clips[clip_id] = scan.shot(*got) if got != (shot.start_frame, shot.end_frame) else shot, piece
                 spans.append(ClipSpan(*piece, clip_id, self._to_decode(*got)))
-        self._dropped.sort(key=lambda part: part.item_id)  # by time
+        dropped = [PartDrop(self._named(part.start_s, part.end_s), part.reason, part.message) for part in self._choice.left_out]
+        dropped.sort(key=lambda part: part.item_id)  # by time
         if not spans:
-            return _drop_all(self._dropped)
+            return _drop_all(dropped)
         try:
             rows = []
             for layer in apart(spans):
                 written = write_clips(self._path, scan, layer, self._scratch, config.clip_settings, config.limits, planner)
                 rows += [self._record(clip, *clips[clip.span.stem]) for clip in written]
-            return Emit(tuple(sorted(rows, key=lambda row: (row.start_frame, row.end_frame))), tuple(self._dropped))
+            return Emit(tuple(sorted(rows, key=lambda row: (row.start_frame, row.end_frame))), tuple(dropped))
         except BaseException:
             for leftover in self._scratch.glob(f"{self._video.video_id}_*"):  # of a video that fails, nothing is stored
                 if leftover.is_file():
                     leftover.unlink(missing_ok=True)
             raise
 
-    def _of_shots(self) -> list[tuple[Shot, tuple[int, int]]]:
-        """What is kept of the shots that the detector found."""
-        config, scan = self._config, self._scan
-        found = boundaries(config.detector, scan.scores, scan.times, threshold=config.threshold, min_scene_frames=config.min_scene_frames)
-        return [(shot, piece) for shot in scan.shots(found) if self._judge(shot) for piece in self._pieces(shot)]
-
-    def _listed(self) -> list[tuple[Shot, tuple[int, int]]]:
-        """The spans that a published list asks for; several with the same frames are one."""
-        origin_s, end_s = self._video.start_s, self._end_s(self._scan.num_frames)
-        listed = listed_spans(self._scan.times, self._video.clip_requests, origin_s)
-        for request in listed.outside:
-            until_s = end_s if request.end_s is None else origin_s + request.end_s
-            message = f"is asked for from {request.start_s:g} to {until_s - origin_s:g} s, the video ends at {end_s - origin_s:g}"
-            self._dropped.append(PartDrop(self._named(origin_s + request.start_s, until_s), DropReason.SPAN_OUTSIDE, message))
-        shots = [self._scan.shot(*span) for span in listed.spans]
-        return [(shot, (shot.start_frame, shot.end_frame)) for shot in shots if self._is_whole(shot)]
-
-    def _is_whole(self, shot: Shot) -> bool:
-        if shot.num_damaged <= self._config.max_damaged_frames:
-            return True
-        message = _damage(shot, self._scan, self._config.max_damaged_frames)
-        return self._drop((shot.start_frame, shot.end_frame), DropReason.DAMAGED, message)
-
-    def _judge(self, shot: Shot) -> bool:
-        """False where the shot is left out, and why is noted."""
-        config, span = self._config, (shot.start_frame, shot.end_frame)
-        if not self._is_whole(shot):
-            return False
-        if shot.luma_max <= config.black_max_luma:
-            level, limit = f"{shot.luma_max:.1f}", f"{config.black_max_luma:g}"
-            return self._drop(span, DropReason.BLACK, f"its brightest frame has {level} of 255, black is up to {limit} (black_max_luma)")
-        if shot.motion < config.min_motion:
-            return self._drop(
-                span, DropReason.STILL, f"its motion is {shot.motion:.3f} of 255, less than {config.min_motion:g} (min_motion)"
-            )
-        return self._long_enough(span)
-
-    def _long_enough(self, span: tuple[int, int]) -> bool:
-        duration_s = self._end_s(span[1]) - self._start_s(span[0])
-        least = self._config.min_clip_s
-        return duration_s >= least or self._drop(span, DropReason.TOO_SHORT, f"lasts {duration_s:.3f} s, less than {least:g} (min_clip_s)")
-
-    def _pieces(self, shot: Shot) -> list[tuple[int, int]]:
-        config, span = self._config, (shot.start_frame, shot.end_frame)
-        pieces = clips_of_shot(self._scan.times, *span, config.max_clip_s, config.long_shots, self._video.video_id)
-        if not pieces:
-            duration_s = self._end_s(span[1]) - self._start_s(span[0])
-            self._drop(span, DropReason.TOO_LONG, f"lasts {duration_s:.3f} s, more than {config.max_clip_s:g} (max_clip_s)")
-        return pieces
-
     def _got(self, planner: ClipPlanner, piece: tuple[int, int]) -> tuple[int, int] | None:
         """The frames that the clip of a piece will have; None where it is left out, and why is noted."""
         plan = planner.plan(*piece)
         if plan is None:
-            self._drop(piece, DropReason.NOT_COPYABLE, "no decoder can start inside it, or its codec is not copied (mode: copy)")
+            self._choice.leave_out(
+                piece, DropReason.NOT_COPYABLE, "no decoder can start inside it, or its codec is not copied (mode: copy)"
+            )
             return None
         got = plan.start_frame, plan.end_frame
-        return got if got == piece or self._long_enough(got) else None
-
-    def _drop(self, span: tuple[int, int], reason: DropReason, message: str) -> bool:
-        self._dropped.append(PartDrop(self._id(*span), reason, message))
-        return False
+        return got if got == piece or self._choice.long_enough(got) else None
 
     def _kept(self, start: int, end: int) -> list[FrameRef]:
         return [frame for frame in self._scanned.frames if start <= frame.frame < end]
@@ -247,14 +203,8 @@ class _Cutting:
         choice = choose_frames(self._scan.times, start, end, config.per_second, config.minimum)
         return FrameChoice(tuple(frame for frame in choice.frames if frame not in there), choice.middle)
 
-    def _start_s(self, frame: int) -> float:
-        return self._scan.times.seconds(int(self._scan.times.pts[frame]))
-
-    def _end_s(self, frame: int) -> float:
-        return self._scan.times.seconds(self._scan.times.end_of(frame - 1))
-
     def _id(self, start: int, end: int) -> str:
-        return self._named(self._start_s(start), self._end_s(end))
+        return self._named(self._choice.start_s(start), self._choice.end_s(end))
 
     def _named(self, start_s: float, end_s: float) -> str:
         """Nine digits, so that ids of one video sort by time up to 277 hours."""
@@ -266,7 +216,7 @@ class _Cutting:
             FrameRef(frame=one.frame, time_s=one.time_s, width_px=one.width_px, height_px=one.height_px, media=MediaRef.scratch(one.path))
             for one in clip.frames
         ]
-        duration_s = self._end_s(end) - self._start_s(start)
+        duration_s = self._choice.end_s(end) - self._choice.start_s(start)
         return ClipRecord(
             clip_id=clip.span.stem,
             video_id=self._video.video_id,
@@ -274,8 +224,8 @@ class _Cutting:
             start_frame=start,
             end_frame=end,
             num_frames=end - start,
-            start_s=self._start_s(start),
-            end_s=self._end_s(end),
+            start_s=self._choice.start_s(start),
+            end_s=self._choice.end_s(end),
             duration_s=duration_s,
             start_pts=int(times.pts[start]),
             end_pts=times.end_of(end - 1),
@@ -298,12 +248,6 @@ class _Cutting:
             frames=tuple(sorted([*self._kept(start, end), *added], key=lambda frame: frame.frame)),
             media=MediaRef.scratch(clip.path),
         )
-
-
-def _damage(shot: Shot, scan: VideoScan, allowed: int) -> str:
-    message = f"{shot.num_damaged} of {shot.end_frame - shot.start_frame} frames are damaged, allowed are {allowed} (max_damaged_frames)"
-    at_the_end = scan.broken_off and shot.end_frame == scan.times.num_frames
-    return f"{message}; the file is {scan.broken_off}" if at_the_end else message
 
 
 def _drop_all(parts: list[PartDrop]) -> Drop:

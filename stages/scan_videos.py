@@ -59,6 +59,7 @@ class ScanVideos(Stage[ScanVideosConfig, VideoRecord, ScanRecord]):
     """One row per video that can be decoded."""
 
     name = "scan_videos"
+    version = 2
     config_type = ScanVideosConfig
     reads = VideoRecord
     writes = ScanRecord

@@ -2,55 +2,27 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import av
-from av.container import InputContainer
 
 from internvid_pipeline.errors import DamagedMedia, UnreadableMedia
-from internvid_pipeline.media.audio import SoundReader
-from internvid_pipeline.media.clip_file import ClipSound, EncoderSettings
-from internvid_pipeline.media.clip_sound import CopiedSound, EncodedSound, PacketSource
-from internvid_pipeline.media.container import audio_stream, open_media, translated, video_stream
+from internvid_pipeline.media.clip_plan import ClipPlanner, ClipSettings, ClipSpan
+from internvid_pipeline.media.clip_sound import PacketSource
+from internvid_pipeline.media.clip_sounds import Sounds
+from internvid_pipeline.media.container import open_media, translated, video_stream
 from internvid_pipeline.media.copied_clip import CopiedClip
-from internvid_pipeline.media.cut_plan import COPIED_CODECS, CutMode, CutPlan, plan_cut
-from internvid_pipeline.media.edge_encoder import JOINED_FORMATS, EdgeEncoder, fits_beside
-from internvid_pipeline.media.frames import FrameChoice, FrameSaver, KeptFrame
+from internvid_pipeline.media.cut_plan import CutMode, CutPlan
+from internvid_pipeline.media.edge_encoder import EdgeEncoder
+from internvid_pipeline.media.frames import FrameSaver, KeptFrame
 from internvid_pipeline.media.limits import MediaLimits
-from internvid_pipeline.media.packets import PacketIndex, index_packets
-from internvid_pipeline.media.sound_packets import SoundIndex
+from internvid_pipeline.media.packets import PacketIndex
 from internvid_pipeline.media.video_scan import VideoScan
 from internvid_pipeline.media.wanted_frames import wanted_frames
 from internvid_pipeline.media.whole_clip import ClipTimes, WholeClip
-
-_MATRIX_IN_HEADER = "mov"  # containers that keep the turn of a picture apart from it, so that frames encoded anew are turned with the rest
-
-
-@dataclass(frozen=True)
-class ClipSpan:
-    """Frames [start_frame, end_frame) to be written as `<stem>.mp4`. kept: frames among them to be decoded and kept as
-    `<stem>.f<number>.jpg`; None: none."""
-
-    start_frame: int
-    end_frame: int
-    stem: str
-    kept: FrameChoice | None = None
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """mode: `auto` copies what can be copied exactly, `reencode` nothing, `copy` nothing else. max_side_px, fps: of the clips, None: as the
-    source; other values than the source's make `auto` encode. frame_side_px, jpeg_quality: of the kept frames."""
-
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
-    mode: Literal["auto", "reencode", "copy"] = "auto"
-    max_side_px: int | None = None
-    fps: float | None = None
-    frame_side_px: int = 384
-    jpeg_quality: int = 90
 
 
 @dataclass(frozen=True)
@@ -73,35 +45,6 @@ class WrittenClip:
     def has_audio(self) -> bool:
         """The file has an audio stream."""
         return self.audio is not None
-
-
-class ClipPlanner:
-    """Reads the packets of a video once (`index_packets`) and says how each span can be cut."""
-
-    def __init__(self, path: Path, scan: VideoScan, settings: ClipSettings, limits: MediaLimits) -> None:
-        self._times, self._settings = scan.times, settings
-        self.index: PacketIndex | None = None
-        self._may_copy = self._may_join = False
-        with open_media(path, limits) as container:
-            stream = video_stream(container)
-            if stream is None:
-                raise UnreadableMedia("has no video stream")
-            context = stream.codec_context
-            width, height = context.width, context.height
-            is_smaller = settings.max_side_px is not None and max(width, height) > settings.max_side_px
-            is_asked = settings.mode != "reencode" and settings.fps is None and not is_smaller
-            self._may_copy = is_asked and context.codec.canonical_name in COPIED_CODECS
-            may_turn = not scan.orientation.filters or container.format.name.startswith(_MATRIX_IN_HEADER)
-            is_plain = context.codec.canonical_name == "h264" and context.pix_fmt in JOINED_FORMATS and not scan.interlaced
-            self._may_join = self._may_copy and is_plain and may_turn and width % 2 == height % 2 == 0
-        if self._may_copy or settings.mode != "reencode":
-            self.index = index_packets(path, limits)
-
-    def plan(self, start_frame: int, end_frame: int) -> CutPlan | None:
-        """For frames [start_frame, end_frame); None where they can only be copied, and no part of them can be copied exactly."""
-        only_copy = self._settings.mode == "copy"
-        may_join = self._may_join and self.index is not None and fits_beside(self.index.parameters)
-        return plan_cut(self.index, self._times, start_frame, end_frame, may_copy=self._may_copy, may_join=may_join, only_copy=only_copy)
 
 
 def write_clips(
@@ -156,7 +99,7 @@ class _Cutter:
         self._path, self._scan, self._folder, self._settings, self._limits, self._index = path, scan, folder, settings, limits, index
         self._decoding = opened.enter_context(open_media(path, limits))
         self._copying = opened.enter_context(open_media(path, limits))
-        self._sounds = _Sounds(path, settings, limits, None if index is None else index.sound, opened)
+        self._sounds = Sounds(path, settings.encoder, limits, None if index is None else index.sound, opened)
         stream = video_stream(self._decoding)
         copied = video_stream(self._copying)
         if stream is None or copied is None:
@@ -262,72 +205,3 @@ def _merged(pieces: "Iterator[tuple[int, int]]") -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
-
-
-@dataclass(frozen=True)
-class _ClipSound:
-    """The sound of one clip, where there is one."""
-
-    sound: ClipSound | None
-    kind: Literal["copy", "reencode"] | None
-    reader: SoundReader | None = None
-    lost_before: int = 0
-
-    def num_lost(self) -> int:
-        """Packets that could not be decoded since the clip began."""
-        return self.reader.num_lost_packets - self.lost_before if self.reader else 0
-
-
-class _Sounds:
-    """The sound of the clips of one video: copied where that is exact, else decoded and encoded."""
-
-    def __init__(
-        self, path: Path, settings: ClipSettings, limits: MediaLimits, index: SoundIndex | None, opened: contextlib.ExitStack
-    ) -> None:
-        self._path, self._settings, self._limits, self._index, self._opened = path, settings, limits, index, opened
-        self._source: PacketSource | None = None
-        self._reader: SoundReader | None = None
-        self._has_sound = True
-
-    def of(self, plan: CutPlan, scan: VideoScan, may_copy: bool) -> _ClipSound:
-        """For the frames of a plan."""
-        times, encoder = scan.times, self._settings.encoder
-        clip = ClipTimes(times, plan.start_frame, plan.end_frame)
-        start_s, end_s = (pts * times.time_base for pts in (clip.start_pts, clip.end_pts))
-        index = self._index
-        if may_copy and index is not None and encoder.audio_rate_hz in (None, index.rate_hz):
-            start, end = round(start_s * index.rate_hz), round(end_s * index.rate_hz)
-            if not index.sounds(start, end):
-                return _ClipSound(None, None)
-            packets = index.span(start, end)
-            if packets is not None:
-                source = self._open_source()
-                return _ClipSound(CopiedSound(source, index, packets, start, end), "copy")
-        reader = self._open_reader() if self._has_sound else None
-        if reader is None:
-            self._has_sound = False
-            return _ClipSound(None, None)
-        start, end = round(start_s * reader.rate_hz), round(end_s * reader.rate_hz)
-        reader.start_at(start)
-        lost = reader.num_lost_packets
-        if not reader.sounds_before(end):
-            return _ClipSound(None, None)
-        return _ClipSound(EncodedSound(reader, start, end, encoder.audio_bit_rate), "reencode", reader, lost)
-
-    def _open_source(self) -> PacketSource:
-        if self._source is None:
-            container, stream = self._open()
-            assert stream is not None
-            self._source = PacketSource(self._path, container, stream)
-        return self._source
-
-    def _open_reader(self) -> SoundReader | None:
-        if self._reader is None:
-            container, stream = self._open()
-            if stream is not None:
-                self._reader = SoundReader(self._path, container, stream, self._settings.encoder.audio_rate_hz)
-        return self._reader
-
-    def _open(self) -> "tuple[InputContainer, av.AudioStream | None]":
-        container = self._opened.enter_context(open_media(self._path, self._limits))
-        return container, audio_stream(container)

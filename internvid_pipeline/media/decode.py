@@ -16,9 +16,15 @@ from internvid_pipeline.media.container import check_length, check_size, last_wo
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
 
-# Leaves out the smoothing of block edges on pictures that no other refers to. It saves up to a tenth of the decoding, changes such a
-# picture by less than its JPEG does (our measurement: benchmarks/README.md), and others not at all.
-SKIP_LOOP_FILTER = {"skip_loop_filter": "noref"}
+# Of H.264, the smoothing of block edges is left out on B-pictures. Few others refer to those, and none for long, so nothing adds up; it
+# saves a sixth of the decoding, and changes a picture by less than its JPEG does (our measurement: benchmarks/README.md). Not of HEVC:
+# nearly every picture is a B-picture there, and even on those that no other refers to it left 34 dB.
+_UNSMOOTHED = {"h264": "bidir"}
+
+
+def without_smoothing(codec_name: str) -> dict[str, str]:
+    """Options of a decoder whose pictures are scanned and shrunk, not cut into clips."""
+    return {"skip_loop_filter": _UNSMOOTHED[codec_name]} if codec_name in _UNSMOOTHED else {}
 
 
 class FramePass:
@@ -28,13 +34,11 @@ class FramePass:
     packets. Memory is 16 bytes per frame beside the decoder's own.
     """
 
-    def __init__(
-        self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits, skip_loop_filter: bool = False
-    ) -> None:
-        """skip_loop_filter: see SKIP_LOOP_FILTER."""
+    def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits, smoothed: bool = True) -> None:
+        """smoothed: False for `without_smoothing`."""
         self._path, self._container, self._stream, self._limits = path, container, stream, limits
         options = {"max_pixels": str(limits.max_pixels)}
-        stream.codec_context.options = options | (SKIP_LOOP_FILTER if skip_loop_filter else {})
+        stream.codec_context.options = options | ({} if smoothed else without_smoothing(stream.codec_context.name))
         self._pts, self._dts = array("q"), array("q")
         self._last_duration = 0
         self._corrupt: set[int] = set()

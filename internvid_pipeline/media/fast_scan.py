@@ -1,8 +1,7 @@
 """The fast pass: pictures that no other refers to are not decoded; where they are shown is known from the packets.
 
-All pictures that others refer to are decoded in full, loop filter included, so that none of them drifts from what the encoder saw and
-frames kept for models are the same as in the full pass. Near a key frame, and after a packet so large that it may begin a shot,
-everything is decoded, so that most cuts are found exactly at once.
+All pictures that others refer to are decoded as in the full pass, so that frames kept for models are the same in both. Near a key frame,
+and after a packet so large that it may begin a shot, everything is decoded, so that most cuts are found exactly at once.
 """
 
 from collections import deque
@@ -94,7 +93,7 @@ class FastPass(FramePass):
     """Iterate over `numbered` once. Raises DoubtfulTimes, besides what FramePass raises, where a picture is damaged or unexpected."""
 
     def __init__(self, path: Path, container: InputContainer, stream: av.VideoStream, limits: MediaLimits, plan: FastPlan) -> None:
-        super().__init__(path, container, stream, limits, skip_loop_filter=True)
+        super().__init__(path, container, stream, limits, smoothed=False)
         self._plan = plan
         self.decoded: list[int] = []
 

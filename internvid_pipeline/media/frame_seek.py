@@ -8,7 +8,7 @@ from av.error import FFmpegError
 
 from internvid_pipeline.errors import is_machine_fault
 from internvid_pipeline.media.container import check_size, open_media, video_stream
-from internvid_pipeline.media.decode import SKIP_LOOP_FILTER
+from internvid_pipeline.media.decode import without_smoothing
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import FrameTimes
 
@@ -28,7 +28,7 @@ def frames_at(path: Path, times: FrameTimes, numbers: Sequence[int], limits: Med
         stream = video_stream(container)
         if stream is None:
             return
-        stream.codec_context.options = {"max_pixels": str(limits.max_pixels), **SKIP_LOOP_FILTER}
+        stream.codec_context.options = {"max_pixels": str(limits.max_pixels), **without_smoothing(stream.codec_context.name)}
         near = int(_NEAR_S / times.time_base)
         queue = sorted(wanted)
         while queue:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from internvid_pipeline.media.clips import ClipSpan
+from internvid_pipeline.media.clip_plan import ClipSpan
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.records import ClipRequest
 from internvid_pipeline.web.spans import frame_range

@@ -93,7 +93,7 @@ class _Scan:
         path, container, stream, limits = self._path, self._container, self._stream, self._limits
         try:
             if plan is None:
-                frames = FramePass(path, container, stream, limits, skip_loop_filter=True)
+                frames = FramePass(path, container, stream, limits, smoothed=False)
                 self._decode(frames)
                 return self._result(frames, None)
             fast = FastPass(path, container, stream, limits, plan)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from internvid_pipeline.errors import DamagedMedia, is_machine_fault
 from internvid_pipeline.media.clip_file import EncoderSettings, verify
-from internvid_pipeline.media.clips import ClipSettings, ClipSpan, WrittenClip, write_clips
+from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
+from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.container import open_media
 from internvid_pipeline.media.frames import choose_frames
 from internvid_pipeline.media.limits import MediaLimits

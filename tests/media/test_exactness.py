@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.media.clip_file import EncoderSettings
-from internvid_pipeline.media.clips import ClipSettings, ClipSpan, WrittenClip, write_clips
+from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
+from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.cut_plan import CutMode
 from internvid_pipeline.media.ffmpeg import ffmpeg_path
 from internvid_pipeline.media.scan import VideoScan, scan_video

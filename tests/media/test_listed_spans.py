@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internvid_pipeline.media.clips import ClipSpan
+from internvid_pipeline.media.clip_plan import ClipSpan
 from internvid_pipeline.media.listed_spans import apart, listed_spans
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.web.spans import edges_s, request_of

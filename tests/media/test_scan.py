@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import DamagedMedia, ItemError, MediaLimitError, UnreadableMedia
+from internvid_pipeline.media.container import open_media
+from internvid_pipeline.media.decode import FramePass
 from internvid_pipeline.media.detectors import Boundary, boundaries, scorer
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.scan import VideoScan, scan_video
@@ -169,6 +171,30 @@ def test_avi_with_b_frames_has_usable_times(tmp_path: Path):
     found = scan(path)
     steps = np.diff(found.times.pts) * float(found.times.time_base)
     assert found.times.num_frames == 40 and np.allclose(steps, 0.04, atol=0.001) and cuts_of(found) == (20,)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "changes"),
+    [
+        ("libx264", {"bf": "3", "b-pyramid": "normal"}, True),
+        ("libx264", {"bf": "0"}, False),
+        ("libx265", {"x265-params": "log-level=error"}, False),
+    ],
+    ids=["B-frames", "no B-frames", "HEVC"],
+)
+def test_pictures_without_smoothing_stay_close(tmp_path: Path, codec: str, options: dict[str, str], changes: bool):
+    """At least 40 dB to the fully decoded ones at a coarse quality, also after 60 frames; the very same without B-pictures of H.264."""
+    pictures = [noisy(numbered(k, 320, 180)) for k in range(60)]
+    path = write_video(tmp_path / "v.mp4", pictures, Made(codec=codec, options=options | {"crf": "28"}, gop=250))
+
+    def lumas(smoothed: bool) -> list[np.ndarray]:
+        with open_media(path, MediaLimits()) as container:
+            decoded = FramePass(path, container, container.streams.video[0], MediaLimits(), smoothed)
+            return [frame.to_ndarray(format="gray").astype(float) for frame in decoded]
+
+    errors = [float(((ours - full) ** 2).mean()) for ours, full in zip(lumas(False), lumas(True), strict=True)]
+    assert any(errors) == changes
+    assert max(errors) < 255**2 / 10**4, f"{10 * np.log10(255**2 / max(errors)):.1f} dB"
 
 
 def test_two_passes_agree(tmp_path: Path):
