@@ -4,10 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import av
+from av.container import InputContainer
 
 from internvid_pipeline.errors import DamagedMedia, UnreadableMedia
 from internvid_pipeline.media.clip_plan import ClipPlanner, ClipSettings, ClipSpan
@@ -84,7 +86,8 @@ def _check_spans(spans: Sequence[ClipSpan], scan: VideoScan) -> None:
 
 class _Cutter:
     """Writes one clip after the other. Frames to decode, packets to copy and sound are each read forward, once, through a container of
-    their own: nothing is sought, and what waits in memory is one clip's index."""
+    their own, opened when it is needed (ffmpeg's index of two hours holds 10 MB): nothing is sought, and what waits in memory is one
+    clip's index."""
 
     def __init__(
         self,
@@ -97,21 +100,34 @@ class _Cutter:
         opened: contextlib.ExitStack,
     ) -> None:
         self._path, self._scan, self._folder, self._settings, self._limits, self._index = path, scan, folder, settings, limits, index
-        self._decoding = opened.enter_context(open_media(path, limits))
-        self._copying = opened.enter_context(open_media(path, limits))
+        self._opened = opened
         self._sounds = Sounds(path, settings.encoder, limits, None if index is None else index.sound, opened)
-        stream = video_stream(self._decoding)
-        copied = video_stream(self._copying)
-        if stream is None or copied is None:
-            raise UnreadableMedia("has no video stream")
-        self._stream = stream
-        self._source = PacketSource(path, self._copying, copied)
         self._saver = FrameSaver(settings.frame_side_px, settings.jpeg_quality, scan.orientation)
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
 
+    @cached_property
+    def _decoding(self) -> "tuple[InputContainer, av.VideoStream]":
+        return self._open()
+
+    @cached_property
+    def _copying(self) -> "tuple[InputContainer, av.VideoStream]":
+        return self._open()
+
+    @cached_property
+    def _source(self) -> PacketSource:
+        return PacketSource(self._path, *self._copying)
+
+    def _open(self) -> "tuple[InputContainer, av.VideoStream]":
+        container = self._opened.enter_context(open_media(self._path, self._limits))
+        stream = video_stream(container)
+        if stream is None:
+            raise UnreadableMedia("has no video stream")
+        return container, stream
+
     def cut(self, planned: "Sequence[tuple[ClipSpan, CutPlan]]") -> Iterator[WrittenClip]:
         ranges = _merged(piece for span, plan in planned for piece in (*plan.reencoded, *_single(span, plan)))
-        self._frames = wanted_frames(self._path, self._decoding, self._stream, self._limits, self._index, self._scan.times, ranges)
+        if ranges:
+            self._frames = wanted_frames(self._path, *self._decoding, self._limits, self._index, self._scan.times, ranges)
         for span, plan in planned:
             with translated(self._path, DamagedMedia, f"clip {span.stem} cannot be written"):
                 written = self._whole(span, plan) if plan.mode is CutMode.REENCODE else self._copied(span, plan)
@@ -163,7 +179,7 @@ class _Cutter:
         assert self._index is not None and self._index.parameters is not None
         times = self._scan.times
         fps = ClipTimes(times, plan.start_frame, plan.end_frame).mean_fps.limit_denominator(1 << 16)
-        return EdgeEncoder(self._stream.codec_context, self._index.parameters, times.time_base, fps, self._settings.encoder)
+        return EdgeEncoder(self._decoding[1].codec_context, self._index.parameters, times.time_base, fps, self._settings.encoder)
 
     def _keep_copied(self, span: ClipSpan, plan: CutPlan, kept: list[KeptFrame]) -> None:
         """Saves the frames to keep among those that are copied, which nothing else decodes."""
@@ -186,7 +202,7 @@ class _Cutter:
             yield expected, frame
 
     def _upright_size(self) -> tuple[int, int]:
-        context = self._stream.codec_context
+        context = self._copying[1].codec_context
         return (context.height, context.width) if self._scan.orientation.swaps_sides else (context.width, context.height)
 
 
