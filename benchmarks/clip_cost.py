@@ -42,13 +42,13 @@ def ours(video: Path, preset: str) -> dict[str, float]:
 
 def part(video: Path, preset: str) -> None:
     """The measured process."""
-    from internvid_pipeline.media.clip_file import EncoderSettings
     from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
     from internvid_pipeline.media.clips import write_clips
     from internvid_pipeline.media.container import prepare_worker
     from internvid_pipeline.media.detectors import boundaries, scorer
     from internvid_pipeline.media.scan import FrameKeeping, scan_video
     from internvid_pipeline.media.scan_file import write_scan
+    from internvid_pipeline.media.video_encoders import EncoderSettings
     from internvid_pipeline.storage.media_tar import MediaTarWriter
 
     prepare_worker()

@@ -14,14 +14,15 @@ from pydantic import Field
 
 from internvid_pipeline.config import Section
 from internvid_pipeline.media.clip_choice import ChoiceRules, ClipChoice
-from internvid_pipeline.media.clip_file import EncoderSettings
 from internvid_pipeline.media.clip_plan import ClipPlanner, ClipSettings, ClipSpan
 from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.container import prepare_worker
 from internvid_pipeline.media.frames import FrameChoice, choose_frames
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
 from internvid_pipeline.media.listed_spans import apart
+from internvid_pipeline.media.picture_type import FrameFormat, frame_suffix
 from internvid_pipeline.media.scan_file import read_scan
+from internvid_pipeline.media.video_encoders import ClipCodec, EncoderSettings
 from internvid_pipeline.media.video_row import check_unchanged
 from internvid_pipeline.media.video_scan import Shot, VideoScan
 from internvid_pipeline.records import ClipRecord, DropReason, FrameRef, MediaRef, ScanRecord, VideoRecord
@@ -37,7 +38,8 @@ class ClipFramesConfig(Section):
     minimum: int = Field(default=8, ge=1, le=256, description="Fewer than this, and frames are added; 8 as in VideoChat-Text.")
     per_second: float = Field(default=1.0, gt=0, le=60, description="Then as many per second of clip; 1 says InternVideo issue 142.")
     max_side_px: int = Field(default=384, ge=64, le=4096, description="Longer side; 384 as Tag2Text, InternVid's frame model, looks at.")
-    jpeg_quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale; 90 is our choice.")
+    format: FrameFormat = Field(default="jpeg", description="As that of scan_videos.")
+    quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale, and libwebp's; 90 is our choice.")
 
 
 class CutClipsConfig(Section):
@@ -79,9 +81,14 @@ class CutClipsConfig(Section):
         description="auto: packets are copied where that is exact, frames at the edges (or all) encoded where not; copy: never encodes, "
         "clips may begin later and end earlier than their shots.",
     )
-    crf: int = Field(default=23, ge=0, le=51, description="Quality of what is encoded, lower is better; 23 is x264's default.")
+    codec: ClipCodec | None = Field(
+        default=None, description="Of all clips: sources of another one are encoded. Default: what can be copied is, the rest becomes h264."
+    )
+    crf: int | None = Field(
+        default=None, ge=0, le=51, description="Quality of what is encoded, lower is better; default: 23 (h264), 28 (hevc), 35 (av1)."
+    )
     preset: Literal["quick", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"] = Field(
-        default="quick", description="x264's trade of CPU time against size; quick: see benchmarks/README.md, what clips cost."
+        default="quick", description="CPU time against size, in x264's words; quick: see benchmarks/README.md, what clips cost."
     )
     max_side_px: int | None = Field(
         default=None, ge=64, le=16384, description="Longer side of the clips, never enlarged; default: as the source."
@@ -101,8 +108,9 @@ class CutClipsConfig(Section):
     @property
     def clip_settings(self) -> ClipSettings:
         """The part that `media.clip_plan` needs."""
-        encoder = EncoderSettings(self.crf, self.preset, self.audio_kbps * 1000, self.audio_rate_hz)
-        return ClipSettings(encoder, self.mode, self.max_side_px, self.fps, self.frames.max_side_px, self.frames.jpeg_quality)
+        encoder = EncoderSettings(self.crf, self.preset, self.audio_kbps * 1000, self.audio_rate_hz, self.codec or "h264")
+        frames = (self.frames.max_side_px, self.frames.quality, frame_suffix(self.frames.format))
+        return ClipSettings(encoder, self.mode, self.max_side_px, self.fps, *frames, only_codec=self.codec is not None)
 
 
 class CutClips(Stage[CutClipsConfig, VideoRecord, ClipRecord]):

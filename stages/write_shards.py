@@ -14,6 +14,7 @@ from pydantic import Field
 from internvid_pipeline.config import Section
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.media.flac import flac_of
+from internvid_pipeline.media.picture_type import frame_format, frame_suffix
 from internvid_pipeline.records import (
     CaptionRecord,
     ClipRecord,
@@ -185,7 +186,8 @@ class WriteShards(Stage[WriteShardsConfig, SelectionRecord, SampleRecord]):
 
     def _frames(self, clip: ClipRecord) -> dict[str, bytes]:
         milliseconds = {frame: round(1000 * (frame.time_s - clip.start_s)) for frame in clip.frames}
-        return {f"frame-{milliseconds[frame]:07d}.jpg": self.worker.root.read_media(frame.media) for frame in clip.frames}
+        files = {frame: self.worker.root.read_media(frame.media) for frame in clip.frames}
+        return {f"frame-{milliseconds[frame]:07d}{frame_suffix(frame_format(data))}": data for frame, data in files.items()}
 
 
 def _vtt(item: Item[SelectionRecord]) -> str:

@@ -15,6 +15,7 @@ from internvid_pipeline.browse.questions import Lost, Mark, Numbers, Page, Writt
 from internvid_pipeline.browse.wanted import Wanted
 from internvid_pipeline.config import validated
 from internvid_pipeline.errors import InternvidError, UsageError
+from internvid_pipeline.media.picture_type import frame_format
 from internvid_pipeline.records import CaptionRecord, MediaRef
 from internvid_pipeline.report.frames import PictureFinder, Pictures
 
@@ -215,7 +216,7 @@ async def _frame(browser: Browser, request: "Request") -> "Response":
         data = await run_in_threadpool(browser.frame, kind, number, place)
     except (InternvidError, FileNotFoundError) as error:
         return _failed(error)
-    return Response(data, 200, _KEPT, "image/jpeg")
+    return Response(data, 200, _KEPT, f"image/{frame_format(data)}")
 
 
 def _kind(request: "Request") -> str:

@@ -32,7 +32,7 @@ from internvid_pipeline.storage import Manifest, Root, StoredFile, layout, read_
 from internvid_pipeline.storage.inventory import list_state
 
 _PARTS = ("json", "mp4", "txt")
-_EXTRAS = (".vtt", ".jpg", ".flac")  # what write_shards adds where it is asked to
+_EXTRAS = (".vtt", ".jpg", ".webp", ".png", ".flac")  # what write_shards adds where it is asked to
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,32 +15,7 @@ from internvid_pipeline.errors import DamagedMedia, StorageError, is_machine_fau
 # fflags bitexact: no encoder version, no random ids. faststart: the index first, so that a reader of a byte range finds it.
 _CONTAINER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
 _MAX_TIMESCALE = (1 << 31) - 1
-QUICK = "quick"
-_QUICK_TOOLS = ("deblock=0,0", "rc-lookahead=0", "mbtree=0")
 _SOUND_STEP_S = Fraction(1, 2)  # pictures and sound lie this close together in the file
-
-
-@dataclass(frozen=True)
-class EncoderSettings:
-    """crf: x264's. preset: x264's, or `quick`: see `x264_options`. audio_bit_rate: bits per second for one channel. audio_rate_hz:
-    None: the source's, where AAC takes it."""
-
-    crf: int = 23
-    preset: str = "quick"
-    audio_bit_rate: int = 64_000
-    audio_rate_hz: int | None = None
-
-
-def x264_options(settings: EncoderSettings, own: Sequence[str] = ()) -> dict[str, str]:
-    """Of the encoder libx264; own: further ones, `name=value`.
-
-    `quick` is ultrafast with the loop filter left on: a fifth of the CPU time of medium, and 0.8 dB nearer to the source than ultrafast at
-    a smaller size (our benchmark: benchmarks/README.md, what clips cost).
-    """
-    quick = settings.preset == QUICK
-    options = {"crf": str(settings.crf), "preset": "ultrafast" if quick else settings.preset}
-    parameters = [*(_QUICK_TOOLS if quick else ()), *own]
-    return options | ({"x264-params": ":".join(parameters)} if parameters else {})
 
 
 class ClipSound(Protocol):

@@ -9,12 +9,13 @@ import av
 from av.container import InputContainer
 
 from internvid_pipeline.media.audio import SoundReader
-from internvid_pipeline.media.clip_file import ClipSound, EncoderSettings
+from internvid_pipeline.media.clip_file import ClipSound
 from internvid_pipeline.media.clip_sound import CopiedSound, EncodedSound, PacketSource
 from internvid_pipeline.media.container import audio_stream, open_media
 from internvid_pipeline.media.cut_plan import CutPlan
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.sound_packets import SoundIndex
+from internvid_pipeline.media.video_encoders import EncoderSettings
 from internvid_pipeline.media.video_scan import VideoScan
 from internvid_pipeline.media.whole_clip import ClipTimes
 

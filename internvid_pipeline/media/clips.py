@@ -102,7 +102,7 @@ class _Cutter:
         self._path, self._scan, self._folder, self._settings, self._limits, self._index = path, scan, folder, settings, limits, index
         self._opened = opened
         self._sounds = Sounds(path, settings.encoder, limits, None if index is None else index.sound, opened)
-        self._saver = FrameSaver(settings.frame_side_px, settings.jpeg_quality, scan.orientation)
+        self._saver = FrameSaver(settings.frame_side_px, settings.frame_quality, scan.orientation)
         self._frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
 
     @cached_property
@@ -196,7 +196,7 @@ class _Cutter:
             if number != expected or frame is None:
                 raise DamagedMedia(f"decodes differently the second time: frame {expected} of {scan.times.num_frames} is missing")
             if expected in wanted:
-                path = self._folder / f"{span.stem}.f{expected:07d}.jpg"
+                path = self._folder / f"{span.stem}.f{expected:07d}{self._settings.frame_suffix}"
                 time_s = scan.times.seconds(int(scan.times.pts[expected]))
                 kept.append(self._saver.save(frame, scan.sample_aspect_ratio, expected, time_s, path))
             yield expected, frame

@@ -9,7 +9,7 @@ from av.codec.context import Flags
 from av.video.frame import PictureType
 
 from internvid_pipeline.media import nal
-from internvid_pipeline.media.clip_file import EncoderSettings, x264_options
+from internvid_pipeline.media.video_encoders import EncoderSettings, x264_options
 
 JOINED_FORMATS = ("yuv420p", "yuvj420p")
 _SETS = (nal.H264_SPS, nal.H264_PPS)

@@ -27,11 +27,11 @@ _MOST_WHOLE_BYTES = 48_000_000
 
 @dataclass(frozen=True)
 class FrameKeeping:
-    """Which frames are kept, and how. Files are `<folder>/<stem>.f<number>.jpg`, the frame's number with seven digits.
+    """Which frames are kept, and how. Files are `<folder>/<stem>.f<number><suffix>`, the frame's number with seven digits.
 
-    per_second, minimum: see `frames.choose_frames`. max_side_px, jpeg_quality: see `frames.FrameSaver`. spans: of these frames [start, end)
-    each has its own, once the times are known; None: each shot. edges_s: about where they begin and end, on the container's clock,
-    ascending.
+    per_second, minimum: see `frames.choose_frames`. max_side_px, quality, suffix: see `frames.FrameSaver`. spans: of these frames
+    [start, end) each has its own, once the times are known; None: each shot. edges_s: about where they begin and end, on the container's
+    clock, ascending.
     """
 
     folder: Path
@@ -39,13 +39,14 @@ class FrameKeeping:
     per_second: float = 1.0
     minimum: int = 8
     max_side_px: int = 384
-    jpeg_quality: int = 90
+    quality: int = 90
     spans: Callable[[FrameTimes], Sequence[tuple[int, int]]] | None = None
     edges_s: tuple[float, ...] = ()
+    suffix: str = ".jpg"
 
     def path(self, frame: int) -> Path:
         """The file of a frame."""
-        return self.folder / f"{self.stem}.f{frame:07d}.jpg"
+        return self.folder / f"{self.stem}.f{frame:07d}{self.suffix}"
 
 
 class FrameKeeper:
@@ -59,7 +60,7 @@ class FrameKeeper:
 
     def __init__(self, keeping: FrameKeeping, orientation: Orientation, pixel_ratio: Fraction, time_base: Fraction) -> None:
         self._keeping, self._pixel_ratio, self._time_base = keeping, pixel_ratio, float(time_base)
-        self._saver = FrameSaver(keeping.max_side_px, keeping.jpeg_quality, orientation)
+        self._saver = FrameSaver(keeping.max_side_px, keeping.quality, orientation)
         self._grid_s = 0.5 / keeping.per_second
         self._long_s = keeping.minimum * self._grid_s  # from this length on, the grid alone has `minimum` frames
         self._most_pending = max(1, _MOST_BYTES // (2 * keeping.max_side_px**2))

@@ -1,4 +1,4 @@
-"""Which frames of a clip models will look at, and how they are kept: small upright sRGB JPEG files."""
+"""Which frames of a clip models will look at, and how they are kept: small upright sRGB pictures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,19 +70,20 @@ class ShrunkFrame:
 
 
 class FrameSaver:
-    """Writes frames as upright sRGB JPEG. max_side_px: of the longer side, never enlarged. jpeg_quality: libjpeg's, 1 to 95.
+    """Writes frames as upright sRGB pictures. max_side_px: of the longer side, never enlarged. quality: libjpeg's and libwebp's, 1 to 95.
     orientation: the turn that frames still need; none where they are upright already.
 
     `shrink` and `write` are apart because most of the frames that the scan shrinks are not written in the end.
     """
 
-    def __init__(self, max_side_px: int, jpeg_quality: int, orientation: Orientation | None = None) -> None:
-        self._max_side_px, self._jpeg_quality = max_side_px, jpeg_quality
+    def __init__(self, max_side_px: int, quality: int, orientation: Orientation | None = None) -> None:
+        self._max_side_px, self._quality = max_side_px, quality
         self._orientation = orientation or Orientation()
         self._shrinker, self._converter = VideoReformatter(), VideoReformatter()
 
     def save(self, frame: av.VideoFrame, pixel_ratio: Fraction, number: int, time_s: float, path: Path) -> KeptFrame:
-        """pixel_ratio: width/height of one of the frame's pixels; the JPEG's are square. HDR is mapped to sRGB."""
+        """pixel_ratio: width/height of one of the frame's pixels; the picture's are square. HDR is mapped to sRGB. path: its suffix
+        says which format."""
         return self.write(self.shrink(frame, pixel_ratio), number, time_s, path)
 
     def shrink(self, frame: av.VideoFrame, pixel_ratio: Fraction) -> ShrunkFrame:
@@ -121,10 +122,11 @@ class FrameSaver:
                 threads=1,
             )
         upright = turned(np.asarray(picture.to_ndarray(), dtype=np.uint8), self._orientation)
-        encoded, data = cv2.imencode(".jpg", upright, [cv2.IMWRITE_JPEG_QUALITY, self._jpeg_quality])
-        assert encoded  # a picture of 8 bits in memory: nothing that libjpeg could refuse
-        jpeg: Any = data
-        path.write_bytes(jpeg)
+        quality = {".jpg": cv2.IMWRITE_JPEG_QUALITY, ".webp": cv2.IMWRITE_WEBP_QUALITY}.get(path.suffix)
+        encoded, data = cv2.imencode(path.suffix, upright, [] if quality is None else [quality, self._quality])
+        assert encoded  # a picture of 8 bits in memory: nothing that an encoder could refuse
+        picture_bytes: Any = data
+        path.write_bytes(picture_bytes)
         return KeptFrame(number, time_s, upright.shape[1], upright.shape[0], path)
 
     def _bgr(

@@ -1,9 +1,8 @@
-"""A clip of which every frame is encoded again: H.264, upright, progressive, of the size and frame rate asked for."""
+"""A clip of which every frame is encoded again: upright, progressive, of the size and frame rate asked for."""
 
 import math
-import struct
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import PictureType
 
-from internvid_pipeline.media.clip_file import ClipFile, ClipSound, EncoderSettings, verify, x264_options
+from internvid_pipeline.media.clip_file import ClipFile, ClipSound, verify
 from internvid_pipeline.media.orientation import Orientation
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.media.upright import PictureFormat, Upright, output_format
+from internvid_pipeline.media.video_encoders import EncoderSettings, HdrLevels, hdr_levels, video_encoder
 
 _STEADY_S = Fraction(1, 1000)  # millisecond containers round 33.4 ms to 33 and 34
 
@@ -98,7 +97,7 @@ class WholeClip:
         self._numbers: deque[int] = deque()
         self._durations: dict[int, int] = {}
         self.file = ClipFile(path, times.time_base, sound)
-        self._stream = _open_encoder(self.file, self.picture, times, settings, _hdr_options(first))
+        self._stream = _open_encoder(self.file, self.picture, times, settings, hdr_levels(first))
         self.file.open_sound()
 
     def add(self, frame: av.VideoFrame, number: int) -> None:
@@ -131,15 +130,13 @@ class WholeClip:
         return packets
 
 
-def _open_encoder(
-    file: ClipFile, picture: PictureFormat, times: ClipTimes, settings: EncoderSettings, hdr_options: Sequence[str]
-) -> av.VideoStream:
-    options = x264_options(settings, hdr_options)
-    if not times.is_steady:
-        # mp4 stores decoding times. With reordered frames of unequal length the last one's would be lost, and the clip end early.
-        options["bf"] = "0"
-    stream = file.container.add_stream("libx264", rate=times.mean_fps.limit_denominator(1 << 16), options=options)
+def _open_encoder(file: ClipFile, picture: PictureFormat, times: ClipTimes, settings: EncoderSettings, hdr: HdrLevels) -> av.VideoStream:
+    encoder = video_encoder(settings, times.is_steady, hdr)
+    stream = file.container.add_stream(encoder.name, rate=times.mean_fps.limit_denominator(1 << 16), options=dict(encoder.options))
+    assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
+    if encoder.tag:
+        context.codec_tag = encoder.tag
     context.width, context.height, context.pix_fmt = picture.width_px, picture.height_px, picture.pixel_format
     context.time_base, context.sample_aspect_ratio = times.time_base, picture.pixel_ratio
     context.colorspace, context.color_primaries = picture.colorspace, picture.color_primaries
@@ -147,24 +144,3 @@ def _open_encoder(
     context.thread_count = 1  # x264's slices and rate control depend on the number of threads
     context.flags |= Flags.bitexact
     return stream
-
-
-def _hdr_options(first: av.VideoFrame) -> list[str]:
-    """Mastering display and content light level, as x264 writes them into the stream (SMPTE ST 2086, CTA-861.3). The layout is
-    libavutil's AVMasteringDisplayMetadata: ten rationals and two flags."""
-    found: Iterable[Any] = first.side_data  # whatever PyAV's type stub says
-    sides = {side.type: bytes(side) for side in found}
-    parts = []
-    display = sides.get(SideDataType.MASTERING_DISPLAY_METADATA, b"")
-    if len(display) >= 88:
-        numbers = struct.unpack_from("<22i", display)
-        values = [Fraction(number, below) if below else Fraction(0) for number, below in zip(numbers[:20:2], numbers[1:20:2], strict=True)]
-        red, green, blue, white = ([round(value * 50_000) for value in values[k : k + 2]] for k in (0, 2, 4, 6))
-        low, high = (round(value * 10_000) for value in values[8:10])
-        if all(numbers[20:22]):
-            corners = "".join(f"{name}({x},{y})" for name, (x, y) in (("G", green), ("B", blue), ("R", red), ("WP", white)))
-            parts.append(f"mastering-display={corners}L({high},{low})")
-    light = sides.get(SideDataType.CONTENT_LIGHT_LEVEL, b"")
-    if len(light) >= 8:
-        parts.append("cll={},{}".format(*struct.unpack_from("<2I", light)))
-    return parts

@@ -11,6 +11,7 @@ from typing import Any
 
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import ContractError, InternvidError, ModelError
+from internvid_pipeline.media.picture_type import frame_format
 from internvid_pipeline.models.base import Answer, Finish, VideoFrames
 from internvid_pipeline.models.chat_endpoint import ChatEndpoint, outcome_of
 
@@ -47,8 +48,8 @@ class EndpointVideoCaptioner:
     def _body(self, video: VideoFrames, prompt: str) -> dict[str, Any]:
         content: list[dict[str, Any]] = [_text(f"{len(video.jpegs)} frames of a video of {video.duration_s:.1f} seconds:")]
         for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
-            data = base64.b64encode(jpeg).decode()
-            content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
+            address = f"data:image/{frame_format(jpeg)};base64,{base64.b64encode(jpeg).decode()}"
+            content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": address}}]
         return {
             "model": self._preset.repository,
             "messages": [{"role": "user", "content": [*content, _text(prompt)]}],

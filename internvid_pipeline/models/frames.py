@@ -87,12 +87,12 @@ def changed_frames(images: Sequence[RgbImage], min_change: float) -> list[int]:
 
 
 def decode_jpeg(data: bytes, what: str) -> RgbImage:
-    """A JPEG as (height, width, 3) uint8 sRGB. what: its name in messages. Raises DamagedMedia, MediaLimitError."""
+    """A JPEG, WebP or PNG file as (height, width, 3) uint8 sRGB. what: its name in messages. Raises DamagedMedia, MediaLimitError."""
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "WEBP", "PNG"]) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise MediaLimitError(f"{what} claims {width}x{height} pixels; at most {MAX_PIXELS} are decoded")
             return np.array(picture.convert("RGB"), dtype=np.uint8)  # a copy: torch warns of arrays that it may not write to
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what PIL raises for broken bytes
-        raise DamagedMedia(f"{what} is no readable JPEG ({len(data)} bytes): {' '.join(str(error).split())}") from error
+        raise DamagedMedia(f"{what} is no readable picture ({len(data)} bytes): {' '.join(str(error).split())}") from error

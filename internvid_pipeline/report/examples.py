@@ -142,7 +142,7 @@ def film_strip(frames: Iterable[bytes]) -> bytes | None:
     pictures = []
     for data in frames:
         try:
-            with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP", "PNG")) as image:
                 if max(image.size) > _MOST_SIDE_PX:
                     return None
                 image.draft("RGB", (4 * _FRAME_HEIGHT_PX, _FRAME_HEIGHT_PX))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import av
 import cv2
@@ -15,15 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from internvid_pipeline.errors import DamagedMedia, is_machine_fault
-from internvid_pipeline.media.clip_file import EncoderSettings, verify
+from internvid_pipeline.media.clip_file import verify
 from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
 from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.container import open_media
+from internvid_pipeline.media.cut_plan import CutMode
 from internvid_pipeline.media.frames import choose_frames
 from internvid_pipeline.media.limits import MediaLimits
+from internvid_pipeline.media.picture_type import frame_format, frame_suffix
 from internvid_pipeline.media.probe import probe
 from internvid_pipeline.media.scan import scan_video
-from tests.media.made import Made, Track, beeps, frames_of, number_of, numbered, numbers_in, samples_of, shots_of, write_video
+from internvid_pipeline.media.video_encoders import EncoderSettings
+from tests.media.made import Made, Track, beeps, frames_of, noisy, number_of, numbered, numbers_in, samples_of, shots_of, write_video
 
 FAST = ClipSettings(EncoderSettings(crf=18, preset="ultrafast"), mode="reencode")
 
@@ -110,6 +114,51 @@ def test_the_same_bytes_twice(tmp_path: Path):
         cut(source, [(0, 30), (30, 55)], tmp_path / folder)
         hashes.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tmp_path / folder).iterdir())})
     assert hashes[0] == hashes[1] and len(hashes[0]) == 2 + 9 + 9
+
+
+@pytest.mark.parametrize(("codec", "tag"), [("hevc", "hvc1"), ("av1", "av01")])
+@pytest.mark.parametrize("preset", ["quick", "veryfast"])
+def test_clips_of_the_codec_that_was_asked_for(tmp_path: Path, codec: Literal["hevc", "av1"], tag: str, preset: str):
+    """Exact frames and times, also where frames last unequally long, sound beside them, the same bytes twice."""
+    lengths = [512, 700, 300, 512] * 10
+    pts = [sum(lengths[:k]) for k in range(41)]
+    made = Made(time_base=Fraction(1, 12800), pts=pts[:-1], end_pts=pts[-1], options={"bf": "0"}, tracks=[Track(beeps([0.5], 1.6))])
+    source = write_video(tmp_path / "v.mp4", shots_of([40]), made)
+    asked = ClipSettings(EncoderSettings(preset=preset, codec=codec), only_codec=True)
+    first, second = (cut(source, [(0, 12), (12, 40)], tmp_path / folder, asked) for folder in ("first", "second"))
+    for ours, again, (start, end) in zip(first, second, [(0, 12), (12, 40)], strict=True):
+        assert numbers_in(ours.path) == list(range(start, end)) and ours.has_audio
+        with av.open(str(ours.path)) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.codec.canonical_name == codec and stream.codec_context.codec_tag == tag
+            shown = sorted(packet.pts * packet.time_base for packet in container.demux(stream) if packet.size)
+            assert shown == [Fraction(sum(lengths[start:k]), 12800) for k in range(start, end)]
+        assert ours.path.read_bytes() == again.path.read_bytes()
+
+
+@pytest.mark.parametrize(("codec", "only", "copied"), [("h264", False, True), ("h264", True, False), ("hevc", True, True)])
+def test_sources_of_another_codec_are_encoded_where_one_is_asked_for(
+    tmp_path: Path, codec: Literal["h264", "hevc"], only: bool, copied: bool
+):
+    source = write_video(tmp_path / "v.mp4", shots_of([20]), CODECS["hevc"][1])
+    (clip,) = cut(source, [(0, 20)], tmp_path / "out", ClipSettings(EncoderSettings(codec=codec), only_codec=only))
+    assert (clip.plan.mode is CutMode.COPY) == copied
+    with av.open(str(clip.path)) as container:
+        assert container.streams.video[0].codec_context.codec.canonical_name == ("hevc" if copied else codec)
+
+
+@pytest.mark.parametrize(("suffix", "magic", "most"), [(".jpg", b"\xff\xd8", 12), (".webp", b"RIFF", 12), (".png", b"\x89PNG", 1.5)])
+def test_kept_frames_have_the_format_that_was_asked_for(tmp_path: Path, suffix: str, magic: bytes, most: float):
+    source = write_video(tmp_path / "v.mp4", [noisy(picture) for picture in shots_of([12])])
+    (clip,) = cut(source, [(0, 12)], tmp_path / "out", replace(FAST, frame_suffix=suffix))
+    assert len(clip.frames) >= 8
+    for kept, frame in ((kept, frames_of(source)[kept.frame]) for kept in clip.frames):
+        assert kept.path.suffix == suffix and kept.path.read_bytes().startswith(magic)
+        assert suffix == frame_suffix(frame_format(kept.path.read_bytes()))
+        picture = cv2.imread(str(kept.path))
+        assert number_of(picture) == kept.frame
+        difference = np.abs(picture.astype(int) - frame.to_ndarray(format="bgr24")).mean()
+        assert difference < most
 
 
 def test_a_clip_is_plain_faststart_mp4(tmp_path: Path):

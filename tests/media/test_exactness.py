@@ -2,7 +2,7 @@
 are the source's to the last bit. Sources carry their frame numbers in their pictures."""
 
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -15,12 +15,12 @@ from av.sidedata.sidedata import Type as SideDataType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from internvid_pipeline.media.clip_file import EncoderSettings
 from internvid_pipeline.media.clip_plan import ClipSettings, ClipSpan
 from internvid_pipeline.media.clips import WrittenClip, write_clips
 from internvid_pipeline.media.cut_plan import CutMode
 from internvid_pipeline.media.ffmpeg import ffmpeg_path
 from internvid_pipeline.media.scan import VideoScan, scan_video
+from internvid_pipeline.media.video_encoders import ClipCodec, EncoderSettings
 from tests.media.made import Made, Track, beeps, frames_of, noisy, number_of, numbered, samples_of, write_video
 
 WIDTH, HEIGHT, LENGTH = 192, 108, 90
@@ -52,6 +52,10 @@ SOURCES = {
 STARTS = dict.fromkeys(("h264-b-pyramid", "h264-ts", "h264-vfr-offset", "h264-444", "h264-10-bit", "hevc", "vp9", "av1"), (0, 25, 50, 75))
 SMART = ("h264-b-pyramid", "h264-ts", "h264-vfr-offset")
 AUTO = ClipSettings(EncoderSettings(crf=20))
+
+
+def settings_of(codec: ClipCodec | None) -> ClipSettings:
+    return AUTO if codec is None else replace(AUTO, encoder=replace(AUTO.encoder, codec=codec), mode="reencode")
 
 
 @dataclass(frozen=True)
@@ -185,19 +189,21 @@ def test_copied_and_joined_clips_are_turned_by_players(tmp_path: Path, rotation:
             assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
-@pytest.mark.parametrize("span", [(0, 25), (5, 25)])
-def test_hdr_metadata_is_kept(tmp_path: Path, span: tuple[int, int]):
+@pytest.mark.parametrize(("span", "codec"), [((0, 25), None), ((5, 25), None), ((5, 25), "hevc"), ((5, 25), "av1")])
+def test_hdr_metadata_is_kept(tmp_path: Path, span: tuple[int, int], codec: ClipCodec | None):
     """Copied, or encoded again: ten bits, PQ, mastering display and light levels."""
     master = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
     params = f"log-level=none:pools=none:keyint=25:hdr10=1:repeat-headers=1:master-display={master}:max-cll=1000,400"
     colours = {"colorspace": 9, "color_primaries": 9, "color_trc": 16, "color_range": 1}
     made = Made(codec="libx265", pix_fmt="yuv420p10le", colours=colours, gop=25, options={**X265, "x265-params": params})
     path = write_video(tmp_path / "v.mp4", [noisy(numbered(k, WIDTH, HEIGHT)) for k in range(50)], made)
-    (clip,) = write_clips(path, scan_video(path, []), [ClipSpan(*span, "clip")], tmp_path, AUTO)
+    (clip,) = write_clips(path, scan_video(path, []), [ClipSpan(*span, "clip")], tmp_path, settings_of(codec))
     assert clip.plan.mode is (CutMode.COPY if span[0] == 0 else CutMode.REENCODE)
     before, after = ({side.type: bytes(side) for side in frames_of(file)[0].side_data} for file in (path, clip.path))
     for kind in (SideDataType.MASTERING_DISPLAY_METADATA, SideDataType.CONTENT_LIGHT_LEVEL):
         assert kind in before and len(after[kind]) == len(before[kind])
+    levels = [np.frombuffer(side[SideDataType.MASTERING_DISPLAY_METADATA], np.int32)[:20].reshape(10, 2) for side in (before, after)]
+    assert np.allclose(*(pairs[:, 0] / pairs[:, 1] for pairs in levels), rtol=1e-3, atol=1e-4)
     assert after[SideDataType.CONTENT_LIGHT_LEVEL][:8] == before[SideDataType.CONTENT_LIGHT_LEVEL][:8]
     first = frames_of(clip.path)[0]
     assert first.format.name == "yuv420p10le" and first.color_trc == 16 and first.color_primaries == 9

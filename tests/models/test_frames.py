@@ -40,13 +40,13 @@ def test_grey_jpeg_becomes_rgb():
 
 def test_broken_frame_is_named(tmp_path: Path):
     clip = make_clip(tmp_path, "c", [noise(1), noise(2)], broken=1)
-    with pytest.raises(DamagedMedia, match=r"frame 75 of clip c is no readable JPEG \(\d+ bytes\): .*truncated"):
+    with pytest.raises(DamagedMedia, match=r"frame 75 of clip c is no readable picture \(\d+ bytes\): .*truncated"):
         read_frames(Root(str(tmp_path)), clip, clip.frames)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + bytes(64), jpeg(plain("red"))[:20]])
 def test_bytes_that_are_no_jpeg(data: bytes):
-    with pytest.raises(DamagedMedia, match="x is no readable JPEG"):
+    with pytest.raises(DamagedMedia, match="x is no readable picture"):
         decode_jpeg(data, "x")
 
 

@@ -104,7 +104,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(preset: ModelPreset):
 
 def test_broken_frame_is_named(preset: ModelPreset):
     captioner = build_video_captioner(preset)
-    with pytest.raises(DamagedMedia, match="frame 1 of clip 7 is no readable JPEG"):
+    with pytest.raises(DamagedMedia, match="frame 1 of clip 7 is no readable picture"):
         captioner.prepared(VideoFrames((jpeg(noise(1)), b"no jpeg"), (0.0, 1.0), 2.0, "clip 7"), PROMPT)
 
 

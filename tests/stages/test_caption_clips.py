@@ -152,7 +152,7 @@ def test_model_of_another_task_is_refused():
 def test_broken_frame_and_clip_without_frames_fail_alone(tmp_path: Path):
     stage = CaptionClips(config_of())
     stage.setup(worker_at(tmp_path))
-    with pytest.raises(DamagedMedia, match="frame 75 of clip broken is no readable JPEG"):
+    with pytest.raises(DamagedMedia, match="frame 75 of clip broken is no readable picture"):
         stage.load(make_clip(tmp_path, "broken", [noise(1), noise(2)], broken=1))
     with pytest.raises(ModelError, match="clip empty has no kept frames"):
         stage.load(make_clip(tmp_path, "empty", []))

@@ -56,7 +56,7 @@ def test_stand_in_says_so(tmp_path: Path):
 def test_broken_frame_fails_its_clip(tmp_path: Path):
     stage = EmbedFrames(config_of())
     stage.setup(worker_at(tmp_path))
-    with pytest.raises(DamagedMedia, match="frame 25 of clip broken is no readable JPEG"):
+    with pytest.raises(DamagedMedia, match="frame 25 of clip broken is no readable picture"):
         stage.load(make_clip(tmp_path, "broken", [noise(1), noise(2)], broken=0))
 
 
