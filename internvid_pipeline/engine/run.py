@@ -152,11 +152,12 @@ class _Run:
         result = SegmentResult(waiting_partitions(self.root, self.plans, partitions))
         sizes = self.index.sizes()
         lines: list[str] = []
+        stalled_s = 0.0
         while _is_anything_to_do(self.root, self.plans, partitions, [*earlier, *result.errors]):  # else Ray is not even started
             module, stop = _started(self.engine, placement.ray_address)
             try:
                 self.name = self.name or own_runs(self.root, self.plans)
-                segments = cut_segments(self.plans, module.machines(self.plans, placement.wait_for_nodes_s))
+                segments = cut_segments(self.plans, module.machines(self.plans, placement.wait_for_nodes_s, stalled_s))
                 if lines != (lines := segment_lines(segments)):
                     _log.warning("%s", "; ".join(lines) or "all stages run at once")
                 lost = [*earlier, *result.errors]
@@ -167,7 +168,8 @@ class _Run:
             result.gave_up = found.gave_up
             if not found.stalled:
                 break
-            _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", placement.stalled_s)
+            stalled_s = placement.stalled_s
+            _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", stalled_s)
         return result
 
 

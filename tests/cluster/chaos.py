@@ -248,7 +248,8 @@ def stage_processes(node: Node) -> list[psutil.Process]:
     for member in node.family:
         with suppress(psutil.Error):
             line = " ".join(member.cmdline())
-            if "internvid_pipeline.engine.child" in line or (line.startswith("ray::") and ("StageRunner" in line or "MapWorker" in line)):
+            is_actor = line.startswith("ray::") and ("StageRunner" in line or "MapWorker" in line)
+            if is_actor or "internvid_pipeline.engine.workers.child" in line:
                 found.append(member)
     return found
 

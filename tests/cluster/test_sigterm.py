@@ -87,7 +87,7 @@ def test_notice_to_a_worker_and_to_a_node(tmp_path: Path):
 def a_worker(cluster: Cluster) -> tuple[psutil.Process, psutil.Process]:
     """The process of a stage that is at work, and its supervisor."""
     found = [process for node in cluster.running for process in stage_processes(node)]
-    children = [process for process in found if "internvid_pipeline.engine.child" in " ".join(process.cmdline())]
+    children = [process for process in found if "internvid_pipeline.engine.workers.child" in " ".join(process.cmdline())]
     assert children, "nobody is at work"
     parent = children[0].parent()
     assert parent is not None

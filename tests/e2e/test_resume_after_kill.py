@@ -115,7 +115,7 @@ def stage_workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
             line = " ".join(child.cmdline())
         except psutil.Error:
             continue
-        if "internvid_pipeline.engine.child" in line or (line.startswith("ray::") and "StageRunner" in line):
+        if "internvid_pipeline.engine.workers.child" in line or (line.startswith("ray::") and "StageRunner" in line):
             found.append(child)
     return found
 

@@ -15,7 +15,6 @@ from internvid_pipeline.config import DatasetConfig
 from internvid_pipeline.engine import StatusReader, build_plan, open_root, partition_numbers, read_losses, run_dataset, run_partition
 from internvid_pipeline.engine.attempt import ErrorKind, attempt_partition
 from internvid_pipeline.engine.gc import delete_garbage, find_garbage
-from internvid_pipeline.engine.host import open_host
 from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.outcomes import input_outcomes
 from internvid_pipeline.engine.ownership import Ownership, own_runs
@@ -26,6 +25,7 @@ from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.engine.retry import mark_for_retry
 from internvid_pipeline.engine.validate import validate_dataset
+from internvid_pipeline.engine.workers.host import open_host
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import DropReason, MediaRef
 from internvid_pipeline.stage import Defer, Drop, Emit, Fail, Item, Outcome

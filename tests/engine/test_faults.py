@@ -14,9 +14,9 @@ import pytest
 
 from internvid_pipeline.config import Section
 from internvid_pipeline.engine import build_plan, open_root, read_losses, run_dataset
-from internvid_pipeline.engine.ledger import Ledger
 from internvid_pipeline.engine.read_items import read_rows
-from internvid_pipeline.engine.scratch_guard import ScratchGuard
+from internvid_pipeline.engine.workers.ledger import Ledger
+from internvid_pipeline.engine.workers.scratch_guard import ScratchGuard
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import DropReason, MediaRef, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
@@ -160,7 +160,7 @@ def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (own / "clip").write_bytes(b"x" * 1500)
     assert guard.is_over(own)
     assert not guard.is_over(own), "it is not counted anew all the time"
-    monkeypatch.setattr("internvid_pipeline.engine.scratch_guard._WAIT_S", 0.0)
+    monkeypatch.setattr("internvid_pipeline.engine.workers.scratch_guard._WAIT_S", 0.0)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(StorageError, match=r"hold 1500 bytes, the bound is 1000; raise placement\.scratch_mb"):
         guard.wait_for_room()

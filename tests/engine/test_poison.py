@@ -113,7 +113,7 @@ def command_lines_below() -> list[str]:
 def test_no_worker_outlives_the_run(tmp_path: Path, numbers_folder: Path):
     config = toy_config(tmp_path / "root", numbers_folder, squares={"hangs": [2], "segfaults": [5]})
     run_dataset(config, engine="inline")
-    assert [line for line in command_lines_below() if "internvid_pipeline.engine.child" in line] == []
+    assert [line for line in command_lines_below() if "internvid_pipeline.engine.workers.child" in line] == []
 
 
 def test_without_isolation_the_results_are_the_same(tmp_path: Path, numbers_folder: Path):
