@@ -1,9 +1,12 @@
 """Shared by all tests: data sets of toy stages, and a Ray that touches nothing outside the test's folder."""
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +47,20 @@ def toy_config(root: Path | str, source: Path, squares: dict | None = None, numb
     stages = {"tests.toy_stages:Numbers": numbers or {}, "tests.toy_stages:Squares": squares or {}, **more.pop("stages", {})}
     raw = {"name": "toy", "root": str(root), "source": {"path": str(source), "partition_videos": 5}, "stages": stages, **more}
     return config_from(raw)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size_bytes: int) -> Iterator[Path]:
+    """A file system of its own of so many bytes; skips the test where this process may not mount one."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 _TIMINGS = ("started_at", "finished_at", "wall_s", "host")

@@ -18,12 +18,12 @@ def run_segment(
     todo: Mapping[str, Sequence[int]],
     reduced: Mapping[str, Reduced],
     placement: PlacementConfig,
-    sizes: Mapping[int, int],
+    seconds: Mapping[int, float],
     run: str,
 ) -> SegmentResult:
     """Runs the stages of a segment over their partitions to do (by stage name). A partition that cannot be run is left out of the
     stages behind. Returns what could not be run."""
-    del sizes  # one after the other: no order is shorter than another
+    del seconds  # one after the other: no order is shorter than another
     result = SegmentResult()
     lost: set[int] = set()
     rules = DeferralRules.of(placement)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import DropReason, MediaRef, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
 from internvid_pipeline.storage import scratch_base
-from tests.conftest import contents, toy_config
+from tests.conftest import contents, mounted, toy_config
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -170,6 +170,44 @@ def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     own.rename(orphan)
     guard.wait_for_room()
     assert not orphan.exists(), "what a killed worker left is deleted before anybody has to wait for it"
+
+
+def test_a_disk_that_others_have_filled_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """None of it is ours: no worker that ends would make room."""
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(StorageError, match=r"no room for scratch files in .*move TMPDIR to a larger one"):
+        ScratchGuard(0).wait_for_room()
+    assert waited == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Eight pages."""
+    with mounted(tmp_path / "small disk", 8 * 4096) as folder:
+        yield folder
+
+
+def test_a_scratch_disk_that_is_really_full(tmp_path: Path, numbers_folder: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file system of its own, too small for one partition's media: that one is left undone and named, the others are done, and the
+    disk is empty again."""
+    import tempfile
+
+    for number in range(5, 10):
+        (numbers_folder / f"{number}.mp4").rename(numbers_folder / f"{number}{'0' * 5}.mp4")  # media of 6,000 bytes each
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    config = toy_config(
+        tmp_path / "root", numbers_folder, numbers={"with_media": True}, placement={"partition_attempts": 1, "scratch_mb": 1000}
+    )
+    report = run_dataset(config, engine="inline", until="toy_numbers")
+    assert len(report.errors) == 1 and "No space left on device" in report.errors[0].message and str(small_disk) in report.errors[0].message
+    assert (report.statuses[0].partitions_done, report.statuses[0].failed) == (3, 0)
+    assert [path for path in small_disk.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run_dataset(config, engine="inline", until="toy_numbers").statuses[0].partitions_done == 4
 
 
 def test_a_partition_that_outgrows_the_scratch_disk_is_left_undone_and_named(tmp_path: Path, numbers_folder: Path):

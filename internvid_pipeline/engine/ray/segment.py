@@ -29,15 +29,15 @@ def run_segment(
     todo: Mapping[str, Sequence[int]],
     reduced: Mapping[str, Reduced],
     placement: PlacementConfig,
-    sizes: Mapping[int, int],
+    seconds: Mapping[int, float],
     run: str,
 ) -> SegmentResult:
-    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do, the largest first, so that none
+    """Runs the stages of a segment as one Ray Data plan over the partitions that any of them has to do, the longest first, so that none
     of them is left for the end. Raises SetupError where Ray itself fails."""
     import ray.data
 
     partitions = {partition for plan in plans for partition in todo[plan.name]}
-    rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-sizes.get(number, 0), number))]
+    rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-seconds.get(number, 0.0), number))]
     _settings(ray.data.DataContext.get_current())
     ledger = RayLedger()
     plans = [replace(plan, nodes=nodes_for(plan)) for plan in plans]
