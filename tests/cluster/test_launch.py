@@ -12,9 +12,8 @@ import yaml
 from internvid_pipeline.config import load_config
 from internvid_pipeline.engine import run_dataset
 from internvid_pipeline.media.synth_encode import Shot, VideoSettings, encode
-from tests.cluster.nodes import S3
 from tests.conftest import contents
-from tests.e2e.test_s3_root import objects
+from tests.s3 import S3, objects
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 SECRET = "a-secret-that-nobody-may-see"

@@ -176,19 +176,6 @@ def test_a_later_run_goes_on_from_the_parts_of_the_one_that_it_took_over(tmp_pat
     assert tries(config, range(5)) == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1}
 
 
-@pytest.mark.ray
-@pytest.mark.soak
-def test_ray_gives_what_inline_gives(tmp_path: Path):
-    fields: dict[str, Any] = {"defers": {1: 1, 3: 2, 12: 1, 14: 1}, "drops": (2, 7), "gone": (0, 8)}
-    for engine in ("inline", "ray"):
-        config = asking_config(tmp_path, tmp_path / engine, state=f"{engine}-state", placement={**NOW, "workers": 2}, **fields)
-        report = run_dataset(config, engine=engine)
-        assert report.errors == [] and report.deferred == 1 and report.exit_status(1.0) == 3
-        assert [status.partitions_done for status in report.statuses] == [3, 3]
-        assert run(config).deferred == 0
-    assert contents(tmp_path / "inline") == contents(tmp_path / "ray")
-
-
 def test_gc_leaves_parts_alone_until_the_partition_is_done(tmp_path: Path):
     config = asking_config(tmp_path, tmp_path / "set", placement=WAIT, defers={3: 1})
     run(config)

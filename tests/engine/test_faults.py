@@ -131,24 +131,6 @@ def test_the_ledger_counts_deaths_of_a_unit():
     assert ledger.idle_s() < 5
 
 
-@pytest.mark.ray
-@pytest.mark.kill
-def test_a_supervisor_that_is_killed_again_and_again(tmp_path: Path, numbers_folder: Path):
-    """The stage kills its own supervisor on one input, as the kernel's memory killer may: the partition is left undone after three
-    times, named, and all others are done."""
-    config = toy_config(
-        tmp_path / "root",
-        numbers_folder,
-        squares={"kills_parent": [13]},
-        placement={"partition_deaths": 3, "workers": 1, "partition_attempts": 1, "stages": {"toy_squares": {"deadline_factor": 60}}},
-    )
-    report = run_dataset(config, engine="ray")
-    assert [(error.stage, error.partition) for error in report.errors] == [("toy_squares", 2)] or len(report.errors) == 1
-    assert "3 workers in a row were ended from outside" in report.errors[0].message
-    assert report.exit_status(1.0) == 3
-    assert [status.partitions_done for status in report.statuses] == [4, 3]
-
-
 def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import tempfile
 

@@ -22,6 +22,7 @@ from internvid_pipeline.storage import Root, layout
 from internvid_pipeline.storage.inventory import list_done, list_files, read_many, store_now, unfinished_uploads
 from tests.conftest import toy_config
 from tests.made_records import made_clip
+from tests.s3 import S3
 
 
 @pytest.fixture
@@ -197,21 +198,10 @@ def test_seconds_of_video_count_each_clip_once():
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
-    import boto3
-    import fsspec
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    aws = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in {**aws, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}"}.items():
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    boto3.client("s3").create_bucket(Bucket="status-tests")
-    yield Root(f"s3://status-tests/{uuid.uuid4().hex}")
-    server.stop()
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+def bucket(s3: S3) -> Iterator[Root]:
+    uri = s3.bucket("status-tests")
+    with s3.led_to():
+        yield Root(f"{uri}/{uuid.uuid4().hex}")
 
 
 def test_on_s3_full_groups_that_are_known_are_not_listed_again(bucket: Root):

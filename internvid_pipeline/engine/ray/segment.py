@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from internvid_pipeline.config import PlacementConfig
+from internvid_pipeline.engine import logs
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, should_give_up
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.ray.ledger import RayLedger
@@ -39,12 +40,12 @@ def run_segment(
     partitions = {partition for plan in plans for partition in todo[plan.name]}
     rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-seconds.get(number, 0.0), number))]
     _settings(ray.data.DataContext.get_current())
-    ledger = RayLedger()
+    ledger, log = RayLedger(), logs.settings()
     plans = [replace(plan, nodes=nodes_for(plan)) for plan in plans]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     for plan in plans:
-        own = frozenset(todo[plan.name])
-        data = _with_stage(data, plan, placement, len(own), (root, plan, reduced.get(plan.name, Reduced()), placement, own, run, ledger))
+        own, made = frozenset(todo[plan.name]), reduced.get(plan.name, Reduced())
+        data = _with_stage(data, plan, placement, len(own), (root, plan, made, placement, own, run, ledger, log))
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
     is_over = threading.Event()
     threading.Thread(target=_consume, args=(data, found, is_over), daemon=True, name="plan").start()

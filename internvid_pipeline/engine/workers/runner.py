@@ -46,12 +46,13 @@ class StageRunner:
         todo: frozenset[int],
         run: str,
         ledger: LedgerClient,
+        log: Mapping[str, str],
     ) -> None:
         self.ownership = Ownership(root, plan, run)
         self.root, self.plan, self.reduced, self.placement, self.todo, self.ledger = root, plan, reduced, placement, todo, ledger
         self._host: Host | None = None
         self._partition: int | None = None  # under way
-        logs.set_up_worker()
+        logs.set_up_worker(log)
         remove_orphans(scratch_base())  # of workers that were killed on this node
         atexit.register(self.close)
         leave_on_sigterm(self.abandon)
