@@ -75,7 +75,8 @@ def from_ranges(ranges: Sequence[Sequence[int]]) -> set[int]:
 
 def _main() -> None:
     """One of those processes: partitions by folder on standard input, their sums on standard output."""
-    root, found = Root(sys.argv[1]), {}
+    root = Root(sys.argv[1])
+    found: dict[str, Any] = {}
     try:
         for folder, ranges in json.load(sys.stdin).items():
             status, there = sum_partitions(root, folder, sorted(from_ranges(ranges)))
