@@ -68,6 +68,7 @@ soak-chaos: $(VENV)/.dev ## kill workers, nodes and drivers of a run of 200 part
 
 bench-throughput: $(VENV)/.dev ## share of 16 workers' time that goes into work; then 10,000 partitions through six stages that do nothing
 	@nice -n 5 $(BIN)/python benchmarks/throughput.py steady
+	@nice -n 5 $(BIN)/python benchmarks/throughput.py gpus
 	@nice -n 5 $(BIN)/python benchmarks/throughput.py trivial
 
 bench-status: $(VENV)/.dev ## how long `internvid status` takes over 100,000 partitions (makes 1.9 million names first)

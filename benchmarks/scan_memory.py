@@ -81,7 +81,7 @@ class _Peak(threading.Thread):
         while not self._stop_asked.wait(0.1):
             for child in psutil.Process().children(recursive=True):
                 with contextlib.suppress(psutil.Error, OSError):
-                    if "internvid_pipeline.engine.child" in child.cmdline():
+                    if "internvid_pipeline.engine.workers.child" in child.cmdline():
                         status = Path(f"/proc/{child.pid}/status").read_text()
                         self.kb = max(self.kb, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 

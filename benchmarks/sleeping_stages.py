@@ -12,10 +12,11 @@ from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage
 
 
 class SleepConfig(Section):
-    """work_s: seconds per partition. cpus: logical CPUs of a worker."""
+    """work_s: seconds per partition. cpus, gpus: logical ones of a worker."""
 
     work_s: float = 1.0
     cpus: float = 1.0
+    gpus: float = 0.0
 
 
 class _Sleeping(Stage[SleepConfig, NothingRecord, NothingRecord]):
@@ -26,7 +27,7 @@ class _Sleeping(Stage[SleepConfig, NothingRecord, NothingRecord]):
 
     @property
     def resources(self) -> Resources:
-        return Resources(cpus=self.config.cpus, load_threads=1)
+        return Resources(cpus=self.config.cpus, gpus=self.config.gpus, load_threads=1)
 
     def process(self, batch: Sequence[Item[NothingRecord]]) -> list[Outcome[NothingRecord]]:
         begun = time.time()
@@ -35,7 +36,7 @@ class _Sleeping(Stage[SleepConfig, NothingRecord, NothingRecord]):
         log = os.environ.get("INTERNVID_BENCH_LOG")
         if log:
             handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            os.write(handle, f"{json.dumps([self.name, begun, time.time()])}\n".encode())
+            os.write(handle, f"{json.dumps([self.name, begun, time.time(), batch[0].partition])}\n".encode())
             os.close(handle)
         return [Emit((NothingRecord(video_id=item.record.item_id),)) for item in batch]
 

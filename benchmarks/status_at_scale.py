@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from internvid_pipeline.config import config_from, to_yaml
 from internvid_pipeline.engine import StagePlan, build_plan
-from internvid_pipeline.engine.status import StatusReader, sum_partitions, summary_bytes
+from internvid_pipeline.engine.status import summary_bytes
+from internvid_pipeline.engine.sums import sum_partitions
 from internvid_pipeline.registry import resolved
 from internvid_pipeline.storage import Root, layout
 
@@ -92,8 +93,7 @@ def write_summaries(root: Root, plans: list[StagePlan], count: int) -> None:
     for plan in plans:
         root.delete(layout.summary_file(plan.folder))
         if count:
-            status = StatusReader(root, [plan], [])._statuses[plan.name]
-            covered = sum_partitions(status, root, plan.folder, range(count))
+            status, covered = sum_partitions(root, plan.folder, range(count))
             root.replace_bytes(layout.summary_file(plan.folder), summary_bytes(status, covered))
 
 

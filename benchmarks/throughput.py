@@ -1,15 +1,19 @@
 """How much of a cluster's time goes into work, and what the engine costs per unit when there is none.
 
     python benchmarks/throughput.py steady  [--workers 16] [--partitions 192] [--costs 4 8 20]
+    python benchmarks/throughput.py gpus    [--partitions 40] [--costs 4 12 6]
     python benchmarks/throughput.py trivial [--partitions 10000] [--stages 6]
 
 `steady`: stages that sleep for the given seconds per partition, on four nodes of this machine with as many logical CPUs as workers. What is
 counted is the share of the workers' time that was slept through, from the moment at which all of them have been at work (the ramp-up,
 printed too) to the moment at which the first stage has nothing left to begin (after that the pipeline drains).
+`gpus`: two stages on eight logical CPUs before one on two logical GPUs, which is the bottleneck. What is counted is how much of the GPUs'
+time passed without work while a partition was ready for them.
 `trivial`: partitions of one item through stages that do nothing, on an embedded Ray: cost per partition and stage, memory of the driver
 as it goes on."""
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -20,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +53,20 @@ def raw_config(root: Path, videos: Path, stages: dict[str, Any], placement: dict
 
 def steady(workers: int, partitions: int, costs: list[float]) -> None:
     """Prints a row: what share of the workers' time was work."""
+    with slept_through(partitions, costs, [0.0] * len(costs), [{"cpus": workers / 4}] * 4) as log:
+        report(log, workers, costs)
+
+
+def gpus(partitions: int, costs: list[float]) -> None:
+    """Prints a row: how long GPUs had nothing to do while there was work for them."""
+    needed = [0.0] * (len(costs) - 1) + [1.0]
+    with slept_through(partitions, costs, needed, [{"cpus": 8}, {"cpus": 2, "gpus": 2}]) as log:
+        report_gpus(log, 2, costs)
+
+
+@contextlib.contextmanager
+def slept_through(partitions: int, costs: list[float], gpus: list[float], nodes: list[dict[str, float]]) -> Iterator[Path]:
+    """The log of a run of sleeping stages on a cluster of these nodes."""
     from tests.cluster.nodes import Cluster
 
     folder = Path(tempfile.mkdtemp(prefix="iv-", dir="/tmp"))
@@ -55,16 +74,42 @@ def steady(workers: int, partitions: int, costs: list[float]) -> None:
     (folder / "token").write_text(secrets.token_hex(32))
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(folder / "token")
     videos = make_videos(folder / "videos", partitions)
-    stages = {f"benchmarks.sleeping_stages:{STAGES[index]}": {"work_s": cost} for index, cost in enumerate(costs)}
+    fields = [{"work_s": cost, "gpus": needed, "cpus": 0.25 if needed else 1.0} for cost, needed in zip(costs, gpus, strict=True)]
+    stages = {f"benchmarks.sleeping_stages:{STAGES[index]}": own for index, own in enumerate(fields)}
     env = {"PYTHONPATH": str(REPO), "INTERNVID_BENCH_LOG": str(log)}
-    with Cluster(nodes=5, cpus=workers / 4, head_cpus=0, env=env) as cluster:
+    with Cluster(nodes=1, head_cpus=0, env=env) as cluster:
+        for node in nodes:
+            cluster.add_node(**node)
         config = folder / "config.yaml"
         placement = {"ray_address": cluster.gcs, "stages": {}}
         config.write_text(json.dumps(raw_config(folder / "root", videos, stages, placement)))
         command = [sys.executable, "-m", "internvid_pipeline.cli.main", "run", str(config), "--quiet"]
         subprocess.run(command, cwd=REPO, env={**cluster.environment(), **env}, check=True)
-    report(log, workers, costs)
+    yield log
     shutil.rmtree(folder)
+
+
+def report_gpus(log: Path, num_gpus: int, costs: list[float]) -> None:
+    """From the log of begun and ended work: between two events the number of idle GPUs and of partitions that are ready stays the same."""
+    units = [tuple(json.loads(line)) for line in log.read_text().splitlines()]  # stage, begun, ended, partition
+    last = max(unit[0] for unit in units)
+    own = [unit for unit in units if unit[0] == last]
+    before = max(unit[0] for unit in units if unit[0] != last)
+    ready = {unit[3]: unit[2] for unit in units if unit[0] == before}
+    events = sorted([*((at, 0, 1) for at in ready.values()), *((unit[1], 1, -1) for unit in own), *((unit[2], 1, 0) for unit in own)])
+    waiting = busy = 0
+    idle_s, begun, now = 0.0, min(unit[1] for unit in own), min(unit[1] for unit in own)
+    end = max(unit[1] for unit in own)
+    for at, is_gpu, change in events:
+        if begun < at <= end:
+            idle_s += min(waiting, num_gpus - busy) * (at - now)
+            now = at
+        waiting += change
+        busy += is_gpu * (1 if change else -1)
+    total_s = num_gpus * (end - begun)
+    print("| GPUs | seconds per partition by stage | partitions | GPU seconds | of these idle while a partition was ready |")
+    print("|--:|---|--:|--:|--:|")
+    print(f"| {num_gpus} | {', '.join(f'{cost:g}' for cost in costs)} | {len(own)} | {total_s:.0f} | {100 * idle_s / total_s:.1f} % |")
 
 
 def report(log: Path, workers: int, costs: list[float]) -> None:
@@ -120,14 +165,16 @@ def trivial(partitions: int, stages: int) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["steady", "trivial"])
+    parser.add_argument("kind", choices=["steady", "gpus", "trivial"])
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--partitions", type=int)
-    parser.add_argument("--costs", type=float, nargs="+", default=[4.0, 8.0, 20.0])
+    parser.add_argument("--costs", type=float, nargs="+")
     parser.add_argument("--stages", type=int, default=6)
     arguments = parser.parse_args()
     if arguments.kind == "steady":
-        steady(arguments.workers, arguments.partitions or 192, arguments.costs)
+        steady(arguments.workers, arguments.partitions or 192, arguments.costs or [4.0, 8.0, 20.0])
+    elif arguments.kind == "gpus":
+        gpus(arguments.partitions or 40, arguments.costs or [4.0, 12.0, 6.0])
     else:
         trivial(arguments.partitions or 10_000, arguments.stages)
 

@@ -1,14 +1,22 @@
 """Shared by all tests: data sets of toy stages, and a Ray that touches nothing outside the test's folder."""
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from internvid_pipeline.config import DatasetConfig, config_from
+
+if TYPE_CHECKING:
+    from tests.s3 import S3
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -21,6 +29,31 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory):
     token.write_text(secrets.token_hex(32))
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
     yield
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator["S3"]:
+    """One S3 store for all tests of this process."""
+    pytest.importorskip("moto", reason="moto serves S3 here")
+    from tests.s3 import s3_server
+
+    with s3_server() as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def embedded_ray() -> Iterator[None]:
+    """One embedded Ray for all tests of a module: a run uses the Ray that its process is connected to, and leaves it as it was."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_metrics_report_interval_ms", "500")
+        options = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR", "object_store_memory": 100 * 2**20}
+        ray.init(address="local", **options)
+    yield
+    assert ray.is_initialized(), "a run has ended a Ray that was not its own"
+    ray.shutdown()
 
 
 def shared_videos() -> Path | None:
@@ -46,7 +79,30 @@ def toy_config(root: Path | str, source: Path, squares: dict | None = None, numb
     return config_from(raw)
 
 
+@contextlib.contextmanager
+def mounted(folder: Path, size_bytes: int) -> Iterator[Path]:
+    """A file system of its own of so many bytes; skips the test where this process may not mount one."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 _TIMINGS = ("started_at", "finished_at", "wall_s", "host")
+NOT_DATA = (".tmp/", "generations/", "dataset.yaml")
+
+
+def without_timings(manifest: bytes) -> bytes:
+    """What is the same in every run of the same config."""
+    fields = {key: value for key, value in json.loads(manifest).items() if key not in _TIMINGS}
+    for deferred in fields.get("deferred", ()):
+        del deferred["not_before"]
+    return json.dumps(fields, sort_keys=True).encode()
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -55,15 +111,9 @@ def contents(root: Path) -> dict[str, str]:
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if not path.is_file() or name.startswith((".tmp/", "generations/")) or name in ("dataset.yaml",):
-            continue
-        data = path.read_bytes()
-        if name.endswith(".manifest.json"):
-            manifest = {key: value for key, value in json.loads(data).items() if key not in _TIMINGS}
-            for deferred in manifest.get("deferred", ()):
-                del deferred["not_before"]
-            data = json.dumps(manifest, sort_keys=True).encode()
-        found[name] = hashlib.sha256(data).hexdigest()
+        if path.is_file() and not name.startswith(NOT_DATA):
+            data = path.read_bytes()
+            found[name] = hashlib.sha256(without_timings(data) if name.endswith(".manifest.json") else data).hexdigest()
     return found
 
 

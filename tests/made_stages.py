@@ -70,21 +70,17 @@ class MadeCaptions(Stage[MadeCaptionsConfig, ClipRecord, CaptionRecord]):
     writes = CaptionRecord
 
     def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[CaptionRecord]]:
-        return [Emit(tuple(self._caption(item.record, scale) for scale in ("coarse", "fused"))) for item in batch]
+        return [Emit(self.captions(item.record)) for item in batch]
 
-    def _caption(self, clip: ClipRecord, scale: str) -> CaptionRecord:
-        return CaptionRecord(
-            clip_id=clip.clip_id,
-            video_id=clip.video_id,
-            scale=scale,
-            text=f"{self.config.words} {clip.clip_id}, {scale}",
-            language="en",
-            model="made-captioner",
-            model_commit="0123abc",
-            prompt=None,
-            frames=(clip.middle_frame,),
-            is_stand_in=True,
-        )
+    def captions(self, clip: ClipRecord) -> tuple[CaptionRecord, ...]:
+        return tuple(made_caption(clip, scale, f"{self.config.words} {clip.clip_id}, {scale}") for scale in ("coarse", "fused"))
+
+
+def made_caption(clip: ClipRecord, scale: str, text: str) -> CaptionRecord:
+    """Shown: the clip's middle frame."""
+    model = {"model": "made-captioner", "model_commit": "0123abc", "prompt": None, "is_stand_in": True}
+    names = {"clip_id": clip.clip_id, "video_id": clip.video_id, "frames": (clip.middle_frame,)}
+    return CaptionRecord(**names, **model, scale=scale, text=text, language="en")
 
 
 class MadeScores(Stage[Section, ClipRecord, ScoreRecord]):

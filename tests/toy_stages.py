@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from internvid_pipeline.config import Section
 from internvid_pipeline.errors import TransientError
 from internvid_pipeline.records import DropReason, MediaRef, SourceRecord
@@ -91,6 +93,7 @@ class SquaresConfig(Section):
     too_few: tuple[int, ...] = ()
     setup_fails: bool = False
     work_s: float = 0.0
+    nap_s: float = Field(default=0.0, json_schema_extra={"fingerprint": False})
     prompt: str = "square"
 
 
@@ -120,7 +123,7 @@ class Squares(Stage[SquaresConfig, NumberRecord, SquareRecord]):
         for item in batch:
             number = item.record.number
             self._misbehave(number)
-            time.sleep(self.config.work_s)
+            time.sleep(self.config.work_s + self.config.nap_s)
             outcomes.append(Emit((SquareRecord(video_id=str(number), square=number * number),)))
         return outcomes[1:] if any(item.record.number in self.config.too_few for item in batch) else outcomes
 

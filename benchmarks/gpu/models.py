@@ -22,7 +22,7 @@ import torch
 
 from internvid_pipeline.config import validated
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.engine.worker import StageWorker
+from internvid_pipeline.engine.workers.worker import StageWorker
 from internvid_pipeline.models import read_frames
 from internvid_pipeline.models.caption_scales import CaptionClipsConfig
 from internvid_pipeline.records import ClipRecord

@@ -16,6 +16,7 @@ from internvid_pipeline.cli.launch_options import (
     GpusOption,
     ImageOption,
     KuberayOption,
+    LogFormatOption,
     NodesOption,
     OnlyOption,
     PipOption,
@@ -56,6 +57,7 @@ def launch(
     until: UntilOption = None,
     only: OnlyOption = None,
     max_failed_ratio: RatioOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run a config on a Ray cluster, and follow it. Ctrl-C leaves the job running.
 
@@ -68,16 +70,16 @@ def launch(
     from internvid_pipeline.cluster.submission import RunOptions, build_submission
 
     _check_places(loaded)
+    options = RunOptions(until, only, max_failed_ratio, log_format and log_format.value)
     if kuberay or slurm:
         if (kuberay and slurm) or env or pip or ship:
             raise typer.BadParameter(
                 "--kuberay and --slurm print one file and take no --env, --pip or --ship: the image and the Secret hold these"
             )
-        options = RunOptions(until, only, max_failed_ratio)
         sizes = (cpu_nodes, gpu_nodes, cpus_per_node, gpus_per_node)
         print(rayjob(loaded, options, image, secret, *sizes) if kuberay else sbatch(loaded, options, nodes, python, *sizes), end="")
         return
-    submission = build_submission(loaded, RunOptions(until, only, max_failed_ratio), env or [], ship or [], pip, python)
+    submission = build_submission(loaded, options, env or [], ship or [], pip, python)
     if dry_run:
         _print_submission(submission)
         return
@@ -144,14 +146,15 @@ def job(
     only: OnlyOption = None,
     max_failed_ratio: RatioOption = None,
     nodes: Annotated[int, typer.Option(min=1, help="Wait until so many nodes have joined.")] = 1,
+    log_format: LogFormatOption = None,
 ) -> None:
     """What a launched job runs on the cluster: checks, then the run."""
     from internvid_pipeline.config import load_config
 
     loaded = load_config(config, ["placement.ray_address=auto"])
-    from internvid_pipeline.cli.run import Engine, run
+    from internvid_pipeline.cli.run import Engine, LogFormat, run
     from internvid_pipeline.cluster.preflight import check_cluster
     from internvid_pipeline.engine import build_plan, select_stages
 
     print(check_cluster(loaded, select_stages(build_plan(loaded, 0), until, only), nodes), file=sys.stderr, flush=True)
-    run(config, ["placement.ray_address=auto"], Engine.RAY, until, only, max_failed_ratio, False)
+    run(config, ["placement.ray_address=auto"], Engine.RAY, until, only, max_failed_ratio, False, log_format or LogFormat.TEXT)

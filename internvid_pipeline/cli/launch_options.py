@@ -4,12 +4,17 @@ from typing import Annotated
 
 import typer
 
+from internvid_pipeline.cli.run import LogFormat
+
 _FILES = "Files for other schedulers"
 UntilOption = Annotated[str | None, typer.Option(metavar="STAGE", help="Stop after this stage.", show_default=False)]
 OnlyOption = Annotated[str | None, typer.Option(metavar="STAGE", help="Run just this stage, on what is there for it.", show_default=False)]
 RatioOption = Annotated[
     float | None,
     typer.Option(min=0.0, max=1.0, help="End with status 1 when a larger share of a stage's inputs failed; default: the config's."),
+]
+LogFormatOption = Annotated[
+    LogFormat | None, typer.Option(help="json: driver and workers log one JSON object a line, for log collectors.", show_default=False)
 ]
 AddressOption = Annotated[
     str | None,

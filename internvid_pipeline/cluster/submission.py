@@ -29,11 +29,12 @@ class RunOptions:
     until: str | None = None
     only: str | None = None
     max_failed_ratio: float | None = None
+    log_format: str | None = None
 
     def words(self) -> list[str]:
         """For a command line."""
-        pairs = (("--until", self.until), ("--only", self.only), ("--max-failed-ratio", self.max_failed_ratio))
-        return [word for name, value in pairs if value is not None for word in (name, str(value))]
+        given = {"until": self.until, "only": self.only, "max-failed-ratio": self.max_failed_ratio, "log-format": self.log_format}
+        return [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
 
 
 @dataclass(frozen=True)

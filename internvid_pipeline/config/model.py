@@ -60,8 +60,14 @@ class SourceConfig(Section):
     partition_mb: int = Field(
         default=2000,
         ge=1,
-        description="Most megabytes of video in a partition, unless one video alone is larger; size stands for seconds, which are not "
-        "known yet.",
+        description="Most megabytes of video in a partition, unless one video alone is larger; of files size stands for seconds, which are "
+        "not known yet.",
+    )
+    partition_hours: float = Field(
+        default=4.0,
+        gt=0,
+        description="Most hours of video in a partition, unless one video alone is longer; counted where a list (column duration or "
+        "duration_s) or the site that was searched tells how long videos are. 32 of InternVid's videos last three hours.",
     )
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.known_inputs import KnownInputs
-from internvid_pipeline.engine.partitions import part_videos
+from internvid_pipeline.engine.partitions import cut, part_videos
 from internvid_pipeline.records import SourceRecord, from_table, to_table
 
 _BATCH = 4096
@@ -31,16 +31,16 @@ def append_records(index: SourceIndex, records: Iterable[SourceRecord], source: 
     most = part_videos(source, len(first))
     numbers: list[int] = []
     others: KnownInputs | None = None  # what is known since another planner took an entry
-    for parts in _entries(itertools.chain(first, fresh), most):
+    for parts in _entries(cut(itertools.chain(first, fresh), source, most), most):
         if others is not None:
-            parts = _rest(parts, others, most)
+            parts = _rest(parts, others, source, most)
         while parts:
             own = index.append_tables(parts)
             if own is not None:
                 numbers += own
                 break
             others = index.read().known()
-            parts = _rest(parts, others, most)
+            parts = _rest(parts, others, source, most)
     return numbers
 
 
@@ -59,10 +59,10 @@ def _batches(records: Iterable[SourceRecord]) -> Iterator[list[SourceRecord]]:
         yield batch
 
 
-def _entries(records: Iterator[SourceRecord], most: int) -> Iterator[list[pa.Table]]:
+def _entries(cut_records: Iterator[list[SourceRecord]], most: int) -> Iterator[list[pa.Table]]:
     """Partitions of at most `most` inputs as tables, as many of them together as an entry holds."""
     parts: list[pa.Table] = []
-    while part := list(itertools.islice(records, most)):
+    for part in cut_records:
         parts.append(to_table(part, SourceRecord))
         if len(parts) == PARTITIONS_PER_ENTRY or len(parts) * most >= _MOST_HELD:
             yield parts
@@ -71,6 +71,6 @@ def _entries(records: Iterator[SourceRecord], most: int) -> Iterator[list[pa.Tab
         yield parts
 
 
-def _rest(parts: Sequence[pa.Table], known: KnownInputs, most: int) -> list[pa.Table]:
+def _rest(parts: Sequence[pa.Table], known: KnownInputs, source: SourceConfig, most: int) -> list[pa.Table]:
     new = [record for part in parts for record in known.new_of(from_table(part, SourceRecord))]
-    return [to_table(new[start : start + most], SourceRecord) for start in range(0, len(new), most)]
+    return [to_table(part, SourceRecord) for part in cut(new, source, most)]

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from internvid_pipeline.engine.known_inputs import KnownInputs, span_keys
+from internvid_pipeline.engine.lengths import seconds_by_partition
 from internvid_pipeline.records import SourceRecord, schema_of, to_table
 from internvid_pipeline.storage import Root, layout, read_arrow, write_arrow
 
@@ -35,6 +36,7 @@ class SourceIndex:
         self._spans: list[NDArray[np.uint64]] = []
         self._covered: set[int] = set()
         self.ranges: list[tuple[int, int]] = []  # first and last partition of each append
+        self.seconds: dict[int, float] = {}  # of video in each partition, as far as they are known before it is looked at
 
     def read(self, writes: bool = True) -> "SourceIndex":
         """Takes in new entries and tables, and (`writes`) writes the tables that a killed planner owes. Returns itself."""
@@ -61,6 +63,7 @@ class SourceIndex:
         self._tables.append(table.select(_COLUMNS))
         self._spans.append(span_keys(table))
         self._covered |= numbers
+        self.seconds |= seconds_by_partition(table)
         self.ranges += [(min(numbers), max(numbers))] if numbers else []
 
     @property
@@ -72,11 +75,6 @@ class SourceIndex:
     def known(self) -> KnownInputs:
         """The inputs of all partitions that were read."""
         return KnownInputs(self.table["source_id"], self._spans)
-
-    def sizes(self) -> dict[int, int]:
-        """Bytes of video in each partition; inputs whose size is not known count nothing."""
-        found = self.table.group_by("partition", use_threads=False).aggregate([("size_bytes", "sum")])
-        return dict(zip(found["partition"].to_pylist(), (size or 0 for size in found["size_bytes_sum"].to_pylist()), strict=True))
 
     def append(self, parts: Sequence[Sequence[SourceRecord]]) -> list[int] | None:
         """Puts one entry with these partitions, numbered on from what was read, and their tables. None where another planner was first."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from internvid_pipeline.engine import metrics
-from internvid_pipeline.engine.host import Host
 from internvid_pipeline.engine.logs import where
 from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.partition import run_partition
 from internvid_pipeline.engine.parts import DEFAULT_RULES, DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.workers.host import Host
 from internvid_pipeline.errors import InternvidError, StorageError
 from internvid_pipeline.storage import PartManifest, Root
 

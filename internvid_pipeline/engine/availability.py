@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from internvid_pipeline.engine.attempts import next_id
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.records import ClipRecord, DropReason, DropRecord, FailureRecord
-from internvid_pipeline.storage import Root, done_partitions, layout, read_arrow, read_manifest, read_parts, read_table
+from internvid_pipeline.storage import Root, done_partitions, layout, read_arrow, read_manifest, read_parts, read_table, without_credentials
 
 
 @dataclass
@@ -74,7 +74,7 @@ def _outcomes(
     if importer is None or partition not in done[importer.folder]:
         parts = read_parts(root, importer.folder, partition) if importer is not None else []
         waits = {item.item_id for part in parts[-1:] for item in part.deferred}
-        kinds = ["deferred" if one.uri in waits else "pending" for one in asked]
+        kinds = ["deferred" if without_credentials(one.uri) in waits else "pending" for one in asked]
         yield from ((one, kind, Counter({kind: one.clips})) for one, kind in zip(asked, kinds, strict=True))
         return
     lost, _ = _losses(root, importer, partition)

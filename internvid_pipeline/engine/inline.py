@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, attempt_partition, should_give_up
-from internvid_pipeline.engine.host import Host, open_host
 from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.parts import DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
+from internvid_pipeline.engine.workers.host import Host, open_host
 from internvid_pipeline.storage import Root
 
 
@@ -18,12 +18,12 @@ def run_segment(
     todo: Mapping[str, Sequence[int]],
     reduced: Mapping[str, Reduced],
     placement: PlacementConfig,
-    sizes: Mapping[int, int],
+    seconds: Mapping[int, float],
     run: str,
 ) -> SegmentResult:
     """Runs the stages of a segment over their partitions to do (by stage name). A partition that cannot be run is left out of the
     stages behind. Returns what could not be run."""
-    del sizes  # one after the other: no order is shorter than another
+    del seconds  # one after the other: no order is shorter than another
     result = SegmentResult()
     lost: set[int] = set()
     rules = DeferralRules.of(placement)
@@ -55,6 +55,6 @@ def run_segment(
     return result
 
 
-def machines(plans: Sequence[StagePlan], wait_s: float) -> None:
+def machines(plans: Sequence[StagePlan], wait_s: float, stalled_s: float = 0.0) -> None:
     """None: unbounded, since the stages of this engine take turns."""
-    del plans, wait_s
+    del plans, wait_s, stalled_s

@@ -16,7 +16,7 @@ import fsspec
 
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.storage import local_path
+from internvid_pipeline.storage import check_no_credentials, local_path, redacted
 
 _PATH_COLUMNS = ("path", "file", "video", "uri", "url", "source_uri")
 _LISTS = (".txt", ".csv", ".jsonl", ".parquet")
@@ -40,6 +40,7 @@ def list_inputs(source: SourceConfig, exclude: Path | None = None) -> list[Input
             "source.path is empty; give a folder, a glob, a video or a list file (source.path=videos/), or source.ids, urls, queries or "
             "channels"
         )
+    check_no_credentials("source.path", path)
     is_remote = "://" in path and not path.startswith("file://")
     found = _remote(path, source) if is_remote else _local(path, source, exclude)
     unique: dict[str, Input] = {}
@@ -173,7 +174,7 @@ def _from_row(row: Mapping[str, Any], base: str) -> Input:
     path = str(row["path"])
     metadata = {key: value for key, value in row.items() if key != "path" and value not in (None, "")}
     if "://" in path and not path.startswith("file://"):
-        return Input(path.encode(errors="replace").decode(), None, metadata)
+        return Input(check_no_credentials("input", path.encode(errors="replace").decode()), None, metadata)
     if base.find("://") > 0:
         return Input(f"{base}/{path}".encode(errors="replace").decode(), None, metadata)
     place = local_path(path) or Path(base, os.path.expanduser(path))
@@ -191,7 +192,7 @@ def _remote(uri: str, source: SourceConfig) -> Iterator[Input]:
     except UsageError:
         raise
     except Exception as error:  # drivers raise what they like: botocore's errors (no credentials, no route) are no OSErrors
-        raise UsageError(f"source.path {uri!r} cannot be read: {error}") from error
+        raise UsageError(redacted(f"source.path {uri!r} cannot be read: {error}")) from error
     endings = tuple(f".{extension.lower().lstrip('.')}" for extension in source.extensions)
     for name, info in sorted(found.items()):
         if info["type"] == "file" and (glob.has_magic(path) or name.lower().endswith(endings)):

@@ -14,6 +14,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class TextFormatter(logging.Formatter):
 
 
 def set_up(form: str = "text", folder: str | None = None, dataset: str = "") -> None:
-    """Once in the driver, before Ray starts: workers find the same in their environment. Raises UsageError."""
+    """Once in the driver; workers are told. Raises UsageError."""
     if form not in FORMATS:
         raise UsageError(f"no log format {form!r}; choose one of {', '.join(FORMATS)}")
     os.environ[FORMAT_VARIABLE] = form
@@ -78,9 +79,15 @@ def set_up(form: str = "text", folder: str | None = None, dataset: str = "") -> 
         raise UsageError(f"cannot write logs to {folder}: {error.strerror or error}") from error
 
 
-def set_up_worker() -> None:
-    """In a worker's process: logs as the environment says, and nothing if it says nothing. A folder that cannot be written is no reason
-    to lose work."""
+def settings() -> dict[str, str]:
+    """How this process logs, for its workers: those of a cluster have another environment."""
+    return {name: os.environ[name] for name in (FORMAT_VARIABLE, FOLDER_VARIABLE, DATASET_VARIABLE) if name in os.environ}
+
+
+def set_up_worker(given: Mapping[str, str] | None = None) -> None:
+    """In a worker's process: logs as its driver does (`given`), else as the environment says, and nothing if that says nothing. A folder
+    that cannot be written is no reason to lose work."""
+    os.environ.update(given or {})
     if FORMAT_VARIABLE in os.environ:
         try:
             _install(is_driver=False)

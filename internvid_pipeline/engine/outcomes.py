@@ -9,7 +9,7 @@ from internvid_pipeline.engine.gather import group_of
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.records import ClipRecord, DropRecord, FailureRecord, SampleRecord, ScanRecord, SourceRecord, VideoRecord
-from internvid_pipeline.storage import DeferredInput, Root, read_manifest, read_part, read_table
+from internvid_pipeline.storage import DeferredInput, Root, read_manifest, read_part, read_table, without_credentials
 from internvid_pipeline.storage.inventory import list_state
 
 _LOST = ("dropped", "failed")
@@ -115,7 +115,7 @@ def _of_partition(
         loss = losses.get(source.uri) or losses.get(video_id)
         parts = lost_parts.get(video_id, Counter()) + lost_in_group.get(video_id, Counter())
         outcome = _outcome(source.uri, loss, clips[video_id], samples.get(video_id, 0), parts)
-        waits = deferred.get(source.uri) or deferred.get(video_id)
+        waits = deferred.get(without_credentials(source.uri)) or deferred.get(video_id)
         if waits is not None and outcome.outcome == "pending":
             outcome = InputOutcome(source.uri, "deferred", 0, 0, f"{waits.error_class}: {waits.message}")
         yield source, loss, outcome

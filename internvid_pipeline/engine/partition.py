@@ -14,8 +14,6 @@ from typing import Any
 
 from internvid_pipeline import __version__
 from internvid_pipeline.engine import metrics
-from internvid_pipeline.engine.host import Host
-from internvid_pipeline.engine.leaving import committing
 from internvid_pipeline.engine.logs import where
 from internvid_pipeline.engine.measures import languages, video_seconds
 from internvid_pipeline.engine.parts import DEFAULT_RULES, DeferralRules, Kept, done_inputs, is_whole, put_off, read_kept, utc_now
@@ -23,13 +21,15 @@ from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.publish import check_current, take_back
 from internvid_pipeline.engine.read_items import read_items
 from internvid_pipeline.engine.results import InputResult, Results, input_names, sorted_out
+from internvid_pipeline.engine.stored_media import media_of, pack, publish, with_stored_media
+from internvid_pipeline.engine.workers.host import Host
+from internvid_pipeline.engine.workers.leaving import committing
 from internvid_pipeline.errors import ContractError
-from internvid_pipeline.records import DropReason, DropRecord, FailureRecord, MediaRef, SourceRecord
+from internvid_pipeline.records import DropReason, DropRecord, FailureRecord, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Stage
 from internvid_pipeline.storage import (
     DeferredInput,
     Manifest,
-    MediaTarWriter,
     PartManifest,
     Root,
     StoredFile,
@@ -181,13 +181,13 @@ class _Commit:
     def _store(self, results: Results, part: int | None) -> list[StoredFile]:
         """Stores media first, since rows point at it, then the tables."""
         plan, place = self.plan, (self.plan.folder, self.partition, part)
-        media = _unique(path for row in results.rows for path in _scratch_files(row))
+        media = media_of(results.rows)
         with self.root.staging() as staging:
             if plan.publish_dir is not None:
-                stored, refs = _publish(self.root, plan.publish_dir, media, self.scratch)
+                stored, refs = publish(self.root, plan.publish_dir, media, self.scratch)
             else:
-                stored, refs = _pack(self.root, layout.media_tar(*place), media, staging)
-            rows = [_with_stored_media(row, refs) for row in results.rows]
+                stored, refs = pack(self.root, layout.media_tar(*place), media, staging)
+            rows = [with_stored_media(row, refs) for row in results.rows]
             tables: list[tuple[str, str, Sequence[Any], type]] = [("rows", layout.rows_table(*place), rows, self.stage.writes)]
             if results.drops:
                 tables.append(("drops", layout.drops_table(*place), results.drops, DropRecord))
@@ -231,69 +231,3 @@ class _Commit:
             "resources": {"cpus": self.plan.resources.cpus, "gpus": self.plan.resources.gpus},
             "rows_by_language": languages(results.rows),
         }
-
-
-def _unique(paths: Any) -> list[Path]:
-    """Each path once, in the order of first appearance: the order of the rows, which is the same on every run."""
-    return list(dict.fromkeys(paths))
-
-
-def _pack(root: Root, tar_path: str, files: Sequence[Path], staging: Path) -> tuple[list[StoredFile], dict[Path, MediaRef]]:
-    if not files:
-        return [], {}
-    staged = staging / "media.tar"
-    with MediaTarWriter(staged) as tar:
-        for file in files:
-            tar.add(file)
-    stored = store_file(root, staged, tar_path, "media")
-    return [stored], tar.refs(stored.path)
-
-
-def _publish(root: Root, folder: str, files: Sequence[Path], scratch: Path) -> tuple[list[StoredFile], dict[Path, MediaRef]]:
-    stored, refs = [], {}
-    for file in files:
-        one = store_file(root, file, f"{folder}/{file.relative_to(scratch).as_posix()}", "published")
-        stored.append(one)
-        refs[file] = MediaRef(uri=one.path, size_bytes=one.size_bytes, sha256=one.sha256)
-        index = file.with_name(f"{file.name}.idx")  # whatever name the file got, its index lies beside it
-        if index.exists():
-            stored.append(store_file(root, index, f"{one.path}.idx", "published"))
-    return stored, refs
-
-
-def _scratch_files(value: Any) -> list[Path]:
-    """Scratch files that a record points at, nested records included."""
-    if isinstance(value, MediaRef):
-        return [value.scratch_path] if value.scratch_path is not None else []
-    if isinstance(value, tuple):
-        return [path for part in value for path in _scratch_files(part)]
-    if dataclasses.is_dataclass(value):
-        return [path for field in dataclasses.fields(value) for path in _scratch_files(getattr(value, field.name))]
-    return []
-
-
-def _with_stored_media(value: Any, refs: Mapping[Path, MediaRef]) -> Any:
-    """The same record, pointing at stored files. A reference to a part of a scratch file keeps its range."""
-    if isinstance(value, MediaRef):
-        if value.scratch_path is None:
-            return value
-        return _part_of(refs[value.scratch_path], value)
-    if isinstance(value, tuple):
-        return tuple(_with_stored_media(part, refs) for part in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and _scratch_files(value):
-        return dataclasses.replace(
-            value, **{field.name: _with_stored_media(getattr(value, field.name), refs) for field in dataclasses.fields(value)}
-        )
-    return value
-
-
-def _part_of(stored: MediaRef, part: MediaRef) -> MediaRef:
-    """A range of a scratch file, in the stored file: behind the tar's header and the files before it, if it was packed. The hash of a
-    part is not known."""
-    if part.offset_bytes is None and part.size_bytes in (None, stored.size_bytes):
-        return stored
-    offset, held = part.offset_bytes or 0, stored.size_bytes or 0
-    size = held - offset if part.size_bytes is None else part.size_bytes
-    if offset < 0 or size < 0 or offset + size > held:
-        raise ContractError(f"a row points at bytes {offset} to {offset + size} of a scratch file of {held} bytes")
-    return MediaRef(uri=stored.uri, offset_bytes=(stored.offset_bytes or 0) + offset, size_bytes=size)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.engine.appends import PARTITIONS_PER_ENTRY, SourceIndex
 from internvid_pipeline.engine.inputs import Input
+from internvid_pipeline.engine.lengths import told_s
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
 from internvid_pipeline.storage import Root, file_sha256, layout, local_path, read_table, read_tombstones
@@ -46,7 +47,7 @@ def append_partitions(root: Root, inputs: Sequence[Input], source: SourceConfig,
     for _ in range(len(inputs) + 10):
         known = index.read().table
         fresh = _not_removed(root, _unknown(inputs, known))
-        parts = list(_cut(_with_duplicates(fresh, known), source))
+        parts = list(cut(_with_duplicates(fresh, known), source, part_videos(source, len(fresh))))
         for start in range(0, len(parts), PARTITIONS_PER_ENTRY):
             own = index.append(parts[start : start + PARTITIONS_PER_ENTRY])
             if own is None:
@@ -82,18 +83,19 @@ def _not_removed(root: Root, inputs: Sequence[Input]) -> list[Input]:
     return [entry for entry in inputs if removed is None or not removed.covers(entry.uri, source_id(entry))]
 
 
-def _cut(records: Sequence[SourceRecord], source: SourceConfig) -> Iterator[list[SourceRecord]]:
-    most_videos = part_videos(source, len(records))
+def cut(records: Iterable[SourceRecord], source: SourceConfig, most_videos: int) -> Iterator[list[SourceRecord]]:
+    """Partitions of inputs in their order, none of them larger, longer or of more videos than it may be, unless a video alone is."""
     most_bytes = source.partition_mb * 10**6
     part: list[SourceRecord] = []
-    size = 0
+    size, length_s = 0, 0.0
     for record in records:
-        weight = record.size_bytes or 0
-        if part and (len(part) >= most_videos or size + weight > most_bytes):
+        weight, own_s = record.size_bytes or 0, told_s(record)
+        is_full = len(part) >= most_videos or size + weight > most_bytes or length_s + own_s > source.partition_hours * 3600
+        if part and is_full:
             yield part
-            part, size = [], 0
+            part, size, length_s = [], 0, 0.0
         part.append(record)
-        size += weight
+        size, length_s = size + weight, length_s + own_s
     if part:
         yield part
 

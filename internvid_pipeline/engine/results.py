@@ -7,6 +7,7 @@ from typing import Any
 
 from internvid_pipeline.records import DropRecord, FailureRecord
 from internvid_pipeline.stage import Defer, Drop, Emit, Fail, Item, Outcome, PartDrop
+from internvid_pipeline.storage import without_credentials
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")  # of objects in memory: they would make the tables of two equal runs differ
 
@@ -47,11 +48,12 @@ class Results:
 
 
 def input_names(items: Sequence[Item[Any]]) -> list[str]:
-    """A name for each input that no other of the partition has: its id, and a number behind it where that is there already."""
+    """A name for each input that no other of the partition has: its id, and a number behind it where that is there already. Names stand in
+    the manifests of parts, ids only in tables: of a signed address the signature is left out."""
     counts: dict[str, int] = {}
     names = []
     for item in items:
-        item_id = item.record.item_id
+        item_id = without_credentials(item.record.item_id)
         counts[item_id] = counts.get(item_id, 0) + 1
         names.append(item_id if counts[item_id] == 1 else f"{item_id}#{counts[item_id]}")
     return names

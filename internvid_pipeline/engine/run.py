@@ -12,6 +12,7 @@ from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, SegmentResult, deferred_error
 from internvid_pipeline.engine.gather import open_groups, without_groups_of
 from internvid_pipeline.engine.intake import Intake
+from internvid_pipeline.engine.lengths import with_measured
 from internvid_pipeline.engine.ownership import own_runs
 from internvid_pipeline.engine.parts import is_due, is_whole, utc_now
 from internvid_pipeline.engine.plan import StagePlan, build_plan, select_stages
@@ -150,24 +151,26 @@ class _Run:
         what went wrong in a pass before; those partitions are left alone."""
         placement, partitions = self.config.placement, self.index.partitions
         result = SegmentResult(waiting_partitions(self.root, self.plans, partitions))
-        sizes = self.index.sizes()
+        seconds = with_measured(self.root, self.plans, self.index.seconds)
         lines: list[str] = []
+        stalled_s = 0.0
         while _is_anything_to_do(self.root, self.plans, partitions, [*earlier, *result.errors]):  # else Ray is not even started
             module, stop = _started(self.engine, placement.ray_address)
             try:
                 self.name = self.name or own_runs(self.root, self.plans)
-                segments = cut_segments(self.plans, module.machines(self.plans, placement.wait_for_nodes_s))
+                segments = cut_segments(self.plans, module.machines(self.plans, placement.wait_for_nodes_s, stalled_s))
                 if lines != (lines := segment_lines(segments)):
                     _log.warning("%s", "; ".join(lines) or "all stages run at once")
                 lost = [*earlier, *result.errors]
-                found = _run_segments(self.root, self.config, segments, partitions, sizes, module, lost, self.name)
+                found = _run_segments(self.root, self.config, segments, partitions, seconds, module, lost, self.name)
             finally:
                 stop()
             result.errors += found.errors
             result.gave_up = found.gave_up
             if not found.stalled:
                 break
-            _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", placement.stalled_s)
+            stalled_s = placement.stalled_s
+            _log.warning("no worker has worked for %g s: the plan is cut anew for what the cluster has now", stalled_s)
         return result
 
 
@@ -210,7 +213,7 @@ def _run_segments(
     config: DatasetConfig,
     segments: Sequence[Sequence[StagePlan]],
     partitions: Sequence[int],
-    sizes: Mapping[int, int],
+    seconds: Mapping[int, float],
     module: ModuleType,
     earlier: Sequence[PartitionError],
     run: str,
@@ -229,7 +232,7 @@ def _run_segments(
         for plan in segment:
             if todo[plan.name]:
                 withdraw_superseded(root, plan)
-        found = module.run_segment(root, segment, todo, reduced, config.placement, sizes, run)
+        found = module.run_segment(root, segment, todo, reduced, config.placement, seconds, run)
         result.errors += found.errors
         result.gave_up, result.stalled = found.gave_up, found.stalled
         if found.stalled or found.gave_up:

@@ -23,8 +23,10 @@ class Node:
 
     @classmethod
     def of(cls, resources: Mapping[str, float]) -> "Node":
-        """A machine of which nothing is taken."""
-        return cls(dict(resources), [1.0] * int(resources.get("GPU", 0)))
+        """A machine of which so much is free; a part of a GPU is a part of one."""
+        gpus = resources.get("GPU", 0.0)
+        rest = gpus - int(gpus)
+        return cls(dict(resources), [1.0] * int(gpus) + ([rest] if rest > _ROUNDING else []))
 
     def take(self, needs: Mapping[str, float]) -> bool:
         """Takes what one worker needs, if it is there."""

@@ -8,19 +8,16 @@ that its partitions are there and reads the rest. It is a view: deleting it cost
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.engine.report import StageStatus, sum_manifests
-from internvid_pipeline.errors import InternvidError, StorageError
+from internvid_pipeline.engine.report import StageStatus
+from internvid_pipeline.engine.sums import from_ranges, status_of, sum_partitions, summed_by_processes, to_ranges
+from internvid_pipeline.errors import InternvidError
 from internvid_pipeline.storage import DeferredInput, Root, layout, read_part
-from internvid_pipeline.storage.inventory import list_state, read_many
+from internvid_pipeline.storage.inventory import list_state
 
 SUMMARY_VERSION = 1
 SUMMARY_STEP = 1000  # a summary is written anew when it would spare reading this many manifests more
@@ -48,13 +45,14 @@ class StatusReader:
 
     def read(self) -> list[StageStatus]:
         """The statuses as they are now, in the order of the plan. Raises StorageError."""
+        fresh = {plan.folder: sorted((self._listed(plan) & self.partitions) - self._seen[plan.name]) for plan in self.plans}
+        sums = self._summed({folder: partitions for folder, partitions in fresh.items() if partitions})
         for plan in self.plans:
-            seen = self._seen[plan.name]
-            fresh = (self._listed(plan) & self.partitions) - seen
-            if fresh:
-                seen |= self._add(plan, sorted(fresh))
-                if self.writes_summaries and len(seen) - self._stored[plan.name] >= SUMMARY_STEP:
-                    self._write_summary(plan)
+            for status, there in sums.get(plan.folder, ()):
+                self._statuses[plan.name].merge(status)
+                self._seen[plan.name] |= there
+            if self.writes_summaries and len(self._seen[plan.name]) - self._stored[plan.name] >= SUMMARY_STEP:
+                self._write_summary(plan)
         self._count_ready()
         for plan in self.plans:
             self._count_deferred(plan)
@@ -82,16 +80,11 @@ class StatusReader:
         status.deferred_by_class = dict(sorted(Counter(one.error_class for one in found).items()))
         status.next_try_at = min((one.not_before for one in found), default="")
 
-    def _add(self, plan: StagePlan, partitions: Sequence[int]) -> set[int]:
-        status = self._statuses[plan.name]
-        if self.root.is_local and self.processes > 1 and len(partitions) >= _WORTH_PROCESSES:
-            for part in _summed_by_processes(self.root, plan, partitions, self.processes):
-                status.merge(part)
-            return set(partitions)
-        part = _empty(plan, 0)
-        there = sum_partitions(part, self.root, plan.folder, partitions)
-        status.merge(part)
-        return there
+    def _summed(self, fresh: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[StageStatus, set[int]]]]:
+        """Sums over partitions of stages, by their folders, and which of them were there."""
+        if self.root.is_local and self.processes > 1 and sum(map(len, fresh.values())) >= _WORTH_PROCESSES:
+            return summed_by_processes(self.root, fresh, self.processes)
+        return {folder: [sum_partitions(self.root, folder, partitions)] for folder, partitions in fresh.items()}
 
     def _listed(self, plan: StagePlan) -> set[int]:
         """Partitions that are done. The first time takes over the stored sums, if all their partitions are in the listing and in this
@@ -121,12 +114,6 @@ def _empty(plan: StagePlan, partitions: int) -> StageStatus:
     return StageStatus(plan.name, plan.fingerprint, partitions)
 
 
-def sum_partitions(status: StageStatus, root: Root, folder: str, partitions: Sequence[int]) -> set[int]:
-    """Adds the manifests of these partitions to a status. Returns those that were there. Raises StorageError."""
-    numbers = {layout.manifest(folder, partition): partition for partition in partitions}
-    return {numbers[path] for path in sum_manifests(status, read_many(root, list(numbers)), root.uri)}
-
-
 def summary_bytes(status: StageStatus, partitions: Collection[int]) -> bytes:
     """A summary of these partitions as it is stored."""
     sums = {key: value for key, value in asdict(status).items() if key not in _NOT_SUMS}
@@ -140,67 +127,8 @@ def read_summary(root: Root, plan: StagePlan) -> tuple[StageStatus, set[int]] | 
         if data["summary_version"] != SUMMARY_VERSION:
             return None
         covered = from_ranges(data["partitions"])
-        sums = data["sums"]
-        sums["recent"] = {int(number): values for number, values in sums["recent"].items()}
-        status = StageStatus(plan.name, plan.fingerprint, len(covered), **sums)
+        status = status_of({"stage": plan.name, "fingerprint": plan.fingerprint, "partitions": len(covered), **data["sums"]})
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
     is_sound = status.partitions_done == len(covered) and status.inputs == status.emitted + status.dropped + status.failed
     return (status, covered) if is_sound else None
-
-
-def to_ranges(numbers: Iterable[int]) -> list[list[int]]:
-    """Numbers as ascending [first, last] pairs."""
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    return ranges
-
-
-def from_ranges(ranges: Sequence[Sequence[int]]) -> set[int]:
-    """The numbers of `to_ranges`. Raises ValueError, TypeError for what is none."""
-    return {number for first, last in ranges for number in range(first, last + 1)}
-
-
-def _summed_by_processes(root: Root, plan: StagePlan, partitions: Sequence[int], processes: int) -> list[StageStatus]:
-    """The sums of many manifests, read by several processes: processes of their own and not forks of this one, which may hold threads."""
-    size = -(-len(partitions) // processes)
-    parts = [partitions[start : start + size] for start in range(0, len(partitions), size)]
-    command = [sys.executable, "-m", "internvid_pipeline.engine.status", str(root.folder), plan.folder]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) for _ in parts
-    ]
-    for process, part in zip(started, parts, strict=True):
-        assert process.stdin is not None
-        process.stdin.write(json.dumps(to_ranges(part)).encode())
-        process.stdin.close()
-        process.stdin = None  # communicate() would flush it
-    answers = [process.communicate() for process in started]
-    sums = []
-    for process, (output, errors) in zip(started, answers, strict=True):
-        if process.returncode:
-            words = errors.decode(errors="replace").strip().splitlines()
-            raise StorageError(words[-1].removeprefix("internvid: ") if words else f"a reader of {plan.folder} ended")
-        data: dict[str, Any] = json.loads(output)
-        data["recent"] = {int(number): values for number, values in data["recent"].items()}
-        sums.append(StageStatus(**data))
-    return sums
-
-
-def _main() -> None:
-    """One of those processes: root and stage folder on the command line, partitions on standard input, sums on standard output."""
-    root, folder = Root(sys.argv[1]), sys.argv[2]
-    status = StageStatus("", "", 0)
-    try:
-        sum_partitions(status, root, folder, sorted(from_ranges(json.load(sys.stdin))))
-    except InternvidError as error:
-        sys.exit(f"internvid: {error}")
-    json.dump(asdict(status), sys.stdout)
-
-
-if __name__ == "__main__":
-    _main()

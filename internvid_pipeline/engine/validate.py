@@ -13,8 +13,8 @@ from internvid_pipeline.engine.gather import group_of
 from internvid_pipeline.engine.parts import read_kept
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.read_items import read_rows
-from internvid_pipeline.engine.report import StageStatus
-from internvid_pipeline.engine.status import read_summary, sum_partitions
+from internvid_pipeline.engine.status import read_summary
+from internvid_pipeline.engine.sums import sum_partitions
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import (
     CaptionRecord,
@@ -188,9 +188,8 @@ def _check_summary(root: Root, plan: StagePlan, done: set[int]) -> Iterator[Prob
     found = read_summary(root, plan)
     if found is None or not found[1] <= done:
         return
-    status = StageStatus(plan.name, plan.fingerprint, len(found[1]))
     try:
-        sum_partitions(status, root, plan.folder, sorted(found[1]))
+        status, _ = sum_partitions(root, plan.folder, sorted(found[1]))
     except StorageError:
         return  # reported with the manifests
     for name in ("inputs", "emitted", "dropped", "failed", "rows", "size_bytes"):

@@ -31,7 +31,7 @@ from internvid_pipeline.storage.scratch import (
     scratch_base,
     scratch_bound_bytes,
 )
-from internvid_pipeline.storage.secrets import redacted
+from internvid_pipeline.storage.secrets import check_no_credentials, redacted, without_credentials
 from internvid_pipeline.storage.tables import parquet_bytes, read_arrow, read_parquet, read_table, write_arrow, write_table
 from internvid_pipeline.storage.tombstones import Tombstones, add_tombstones, read_tombstones
 
@@ -47,6 +47,7 @@ __all__ = [
     "StoredFile",
     "Tombstones",
     "add_tombstones",
+    "check_no_credentials",
     "check_root_uri",
     "done_partitions",
     "fetch_once",
@@ -79,6 +80,7 @@ __all__ = [
     "scratch_base",
     "scratch_bound_bytes",
     "store_file",
+    "without_credentials",
     "write_arrow",
     "write_table",
 ]

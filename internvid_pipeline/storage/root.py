@@ -15,7 +15,7 @@ from internvid_pipeline.records import MediaRef
 from internvid_pipeline.storage import layout
 from internvid_pipeline.storage.object_store import ObjectStore
 from internvid_pipeline.storage.scratch import owned_folder, remove_orphans, remove_own, scratch_base
-from internvid_pipeline.storage.secrets import has_credentials, redacted
+from internvid_pipeline.storage.secrets import check_no_credentials, redacted
 from internvid_pipeline.storage.stores import LocalStore, Store
 
 _CUT_OUT_BYTES = 1 << 24  # read at a time from a tar
@@ -216,12 +216,7 @@ def check_root_uri(uri: str) -> str:
         protocol = uri.split("://", 1)[0]
         if protocol not in fsspec.available_protocols():
             raise UsageError(f"root {uri!r}: {protocol}:// is not known; use a folder, s3://, gs://, hf:// or another fsspec protocol")
-        if has_credentials(uri):
-            raise UsageError(
-                f"root {redacted(uri).split('@')[-1]!r}: credentials in a URI would end up in manifests and logs; leave them out and set "
-                "the driver's own environment variables, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            )
-        return uri
+        return check_no_credentials("root", uri)
     try:
         path = Path(uri).expanduser()
         is_file = path.exists() and not path.is_dir()

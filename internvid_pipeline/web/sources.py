@@ -9,7 +9,7 @@ from pathlib import Path
 from internvid_pipeline.config import SourceConfig
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import SourceRecord
-from internvid_pipeline.storage import local_path
+from internvid_pipeline.storage import check_no_credentials, local_path
 from internvid_pipeline.web.id_set import read_ids
 from internvid_pipeline.web.list_files import local_list
 from internvid_pipeline.web.list_inputs import ClipList, ListOptions, source_id
@@ -21,6 +21,7 @@ def web_inputs(source: SourceConfig) -> Iterator[SourceRecord] | None:
     """Inputs of a published list, of ids and of addresses, in this order; None where the config names none of them. Each address once.
     Raises UsageError."""
     parts: list[Iterable[SourceRecord]] = []
+    check_no_credentials("source.id_url", source.id_url)
     for name in ("ids", "urls"):
         _check_file(getattr(source, name), name)
     if (listed := clip_list(source)) is not None:
@@ -51,6 +52,7 @@ def asks_the_web(source: SourceConfig) -> bool:
 
 def clip_list(source: SourceConfig) -> ClipList | None:
     """The published list that `source.path` names, None where it names something else."""
+    check_no_credentials("source.path", source.path)
     if not source.path.endswith(_LIST_ENDINGS) or glob.has_magic(source.path):
         return None
     local = local_path(source.path) or Path(source.path).expanduser()
@@ -102,7 +104,7 @@ def _of_id(source: SourceConfig, text: str) -> SourceRecord:
 def _checked_url(text: str) -> str:
     if "://" not in text:
         raise UsageError(f"source: {text[:100]!r} is no address; it begins with https:// or another protocol")
-    return text
+    return check_no_credentials("input", text)
 
 
 def _of_url(text: str) -> SourceRecord:

@@ -5,17 +5,16 @@ takes them from a list."""
 
 import functools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
-from internvid_pipeline.config import DatasetConfig, Section, config_from
+from internvid_pipeline.config import DatasetConfig, config_from
 from internvid_pipeline.engine import run_dataset
 from internvid_pipeline.media import synth_scenes as scenes
 from internvid_pipeline.media.synth_encode import Shot, make_video
 from internvid_pipeline.records import CaptionRecord, ClipRecord
-from internvid_pipeline.stage import Emit, Item, Outcome, Stage
+from tests.made_stages import MadeCaptions, MadeCaptionsConfig, made_caption
 
 LONG_WORD = "x" * 10_000
 TITLES = (
@@ -35,23 +34,17 @@ CAPTIONS = (
 LANGUAGES = ("zh", "ar", None, "en")
 
 
-class StrangeCaptionsConfig(Section):
+class StrangeCaptionsConfig(MadeCaptionsConfig):
     ending: str = Field(default="", description="Behind every text, for another fingerprint.")
 
 
-class StrangeCaptions(Stage[StrangeCaptionsConfig, ClipRecord, CaptionRecord]):
+class StrangeCaptions(MadeCaptions):
     name = "strange_captions"
     config_type = StrangeCaptionsConfig
-    reads = ClipRecord
-    writes = CaptionRecord
 
-    def process(self, batch: Sequence[Item[ClipRecord]]) -> list[Outcome[CaptionRecord]]:
-        return [Emit((self._caption(item.record),)) for item in batch]
-
-    def _caption(self, clip: ClipRecord) -> CaptionRecord:
+    def captions(self, clip: ClipRecord) -> tuple[CaptionRecord, ...]:
         text = CAPTIONS[round(clip.start_s * 1000 + clip.num_frames) % len(CAPTIONS)] + self.config.ending
-        made = {"model": "made-captioner", "model_commit": "0123abc", "prompt": None, "frames": (clip.middle_frame,), "is_stand_in": True}
-        return CaptionRecord(clip_id=clip.clip_id, video_id=clip.video_id, scale="fused", text=text, language="en", **made)
+        return (made_caption(clip, "fused", text),)
 
 
 def make_source(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ENVIRONMENT, Run, make_videos, write_toy
+from tests.conftest import mounted
 
 YAML_START = "root: {root}\nsource: {{path: {videos}}}\n"
 TOY_STAGES = "stages:\n  tests.toy_stages:Numbers:\n  tests.toy_stages:Squares:\n"
@@ -159,13 +160,8 @@ def test_a_source_and_a_root_without_permission(tmp_path: Path):
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small disk", 200 * 1024) as folder:
+        yield folder
 
 
 def test_a_disk_that_is_full_during_the_run(small_disk: Path, tmp_path: Path, internvid: Run):

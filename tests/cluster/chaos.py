@@ -3,7 +3,6 @@
 Used by test_chaos.py (small) and benchmarks/soak_chaos.py (200 partitions). Only processes that were started here are killed, by their
 ids."""
 
-import hashlib
 import json
 import os
 import random
@@ -21,11 +20,10 @@ from typing import Any
 import psutil
 
 from tests.cluster.faulty_s3 import FaultyStore, faulty
-from tests.cluster.nodes import S3, Cluster, Node, s3_server
+from tests.cluster.nodes import Cluster, Node
+from tests.s3 import S3, objects, s3_server
 
 REPO = Path(__file__).resolve().parents[2]
-_NOT_DATA = (".tmp/", "generations/")
-_TIMINGS = ("started_at", "finished_at", "wall_s", "host")
 
 
 @dataclass
@@ -248,20 +246,7 @@ def stage_processes(node: Node) -> list[psutil.Process]:
     for member in node.family:
         with suppress(psutil.Error):
             line = " ".join(member.cmdline())
-            if "internvid_pipeline.engine.child" in line or (line.startswith("ray::") and ("StageRunner" in line or "MapWorker" in line)):
+            is_actor = line.startswith("ray::") and ("StageRunner" in line or "MapWorker" in line)
+            if is_actor or "internvid_pipeline.engine.workers.child" in line:
                 found.append(member)
-    return found
-
-
-def objects(filesystem: Any, prefix: str) -> dict[str, str]:
-    """sha256 of every object of a data set that is data; manifests without their timings."""
-    found = {}
-    for path in sorted(filesystem.find(prefix)):
-        name = path.removeprefix(f"{prefix}/")
-        if name.startswith(_NOT_DATA) or name == "dataset.yaml" or name.endswith("summary.json"):
-            continue
-        data = filesystem.cat_file(path)
-        if name.endswith(".manifest.json"):
-            data = json.dumps({k: v for k, v in json.loads(data).items() if k not in _TIMINGS}, sort_keys=True).encode()
-        found[name] = hashlib.sha256(data).hexdigest()
     return found

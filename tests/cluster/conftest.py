@@ -1,4 +1,4 @@
-"""One cluster of three nodes and one S3 store for all tests of launching: starting them costs more than most tests."""
+"""One cluster of three nodes for all tests of launching: starting it costs more than most tests."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import IO
 
 import pytest
 
-from tests.cluster.nodes import S3, Cluster, s3_server
+from tests.cluster.nodes import Cluster
 
 REPO = Path(__file__).resolve().parents[2]
 HIDDEN = "yt_dlp"  # installed here, and not on one of the nodes
@@ -24,13 +24,6 @@ class Hide:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hide())
 """
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    pytest.importorskip("moto", reason="moto serves S3 here")
-    with s3_server("sets") as store:
-        yield store
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A real Ray cluster of several nodes on this machine, and an S3 store beside it.
+"""A real Ray cluster of several nodes on this machine.
 
     with Cluster(nodes=3, cpus=1) as cluster:          # head with the job server, and two more nodes
         cluster.http, cluster.gcs                      # http://127.0.0.1:<port>, 127.0.0.1:<port>
@@ -14,28 +14,22 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.s3 import free_port
+
 _STORE_BYTES = 80 * 2**20
 _START_DEADLINE_S = 180.0
-
-
-def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass
@@ -214,46 +208,3 @@ def _kill(members: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.send_signal(signal.SIGKILL)
     psutil.wait_procs(members, timeout=20)
-
-
-@dataclass(frozen=True)
-class S3:
-    """A store on loopback. env: what a client needs; not set in this process. filesystem: opened with it."""
-
-    env: Mapping[str, str]
-    filesystem: Any
-
-
-@contextlib.contextmanager
-def s3_server(*buckets: str) -> Iterator[S3]:
-    """moto's server in a process of its own (a thread would take the interpreter's lock from the test), with these buckets made."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for_port(process, port)
-        import s3fs
-
-        options = {"key": "test", "secret": "test", "endpoint_url": url, "client_kwargs": {"region_name": "us-east-1"}}
-        filesystem = s3fs.S3FileSystem(**options, use_listings_cache=False, skip_instance_cache=True)
-        for bucket in buckets:
-            filesystem.call_s3("create_bucket", Bucket=bucket)
-        env = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-        yield S3(env, filesystem)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _wait_for_port(process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)
-    raise TimeoutError("moto's server did not start within 30 s")

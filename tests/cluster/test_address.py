@@ -13,7 +13,8 @@ import pytest
 
 from internvid_pipeline.cluster.address import auth_token, check_server, server_address
 from internvid_pipeline.errors import SetupError, UsageError
-from tests.cluster.nodes import Cluster, free_port
+from tests.cluster.nodes import Cluster
+from tests.s3 import free_port
 
 REPO = Path(__file__).resolve().parents[2]
 

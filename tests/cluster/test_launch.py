@@ -12,12 +12,16 @@ import yaml
 from internvid_pipeline.config import load_config
 from internvid_pipeline.engine import run_dataset
 from internvid_pipeline.media.synth_encode import Shot, VideoSettings, encode
-from tests.cluster.nodes import S3
 from tests.conftest import contents
-from tests.e2e.test_s3_root import objects
+from tests.s3 import S3, objects
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 SECRET = "a-secret-that-nobody-may-see"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sets(s3: S3) -> str:
+    return s3.bucket("sets")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def toy(folder: Path, numbers: Path, root: str, **squares: object) -> Path:
     stages = {"tests.toy_stages:Numbers": {"with_media": True}, "tests.toy_stages:Squares": squares, "tests.toy_stages:Totals": {}}
     raw = {"name": "toy", "root": root, "source": {"path": str(numbers), "partition_videos": 4}, "stages": stages}
     raw |= {"placement": {"workers": 2}, "max_failed_ratio": 0.5}
-    path = folder / "toy.yaml"
+    path = folder / f"{root.rsplit('/', 1)[-1]}.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     return path
 
@@ -86,6 +90,21 @@ def test_ctrl_c_leaves_the_job_and_a_second_launch_is_refused(internvid, s3: S3,
     assert again.finish() == 0 and "has ended already (stopped)" in again.output
 
 
+def test_a_second_job_on_the_same_root_takes_over_if_told(internvid, s3: S3, numbers: Path, tmp_path: Path):
+    """`launch --again` beside a job that is at work: the later one does the rest, the earlier one says why it stops; nothing is doubled."""
+    config = toy(tmp_path, numbers, "s3://sets/again", nap_s=2.5)
+    slow = ("source.partition_videos=1", "placement.stages.toy_squares.deadline_factor=60")
+    first = internvid("launch", config, *slow, "--env", "AWS_*", env=dict(s3.env))
+    first.wait_for("internvid: checked")
+    second = internvid("launch", config, *slow, "--again", "--env", "AWS_*", "--log-format", "json", env=dict(s3.env))
+    assert second.finish() == 0, second.errors + second.output
+    assert first.finish(60) == 3 and "was started later" in first.errors + first.output, first.errors + first.output
+    assert '"message": "partition done"' not in second.errors, "workers log on their nodes"
+    fast = [f"root={tmp_path / 'root'}", "source.partition_videos=1", "placement.isolate=false"]
+    undisturbed = run_dataset(load_config(str(toy(tmp_path, numbers, "s3://sets/fast")), fast), engine="inline")
+    assert not undisturbed.errors and objects(s3.filesystem, "sets/again") == contents(tmp_path / "root")
+
+
 @pytest.mark.soak
 def test_the_demos_stages_on_videos(internvid, s3: S3, tmp_path: Path):
     """The real stages on two videos of two shots each: tables, media and shards are the inline run's."""
@@ -111,7 +130,7 @@ FAULTS = {
         [],
         False,
         3,
-        "cannot write to the root in s3://sets/x: Unable to locate credentials",
+        "cannot write to the root in s3://sets/x1: Unable to locate credentials",
     ),
     "no GPU": (["placement.stages.toy_squares.gpus=1"], True, 3, "stage toy_squares needs 1 gpus for one worker"),
     "missing package": (
@@ -124,14 +143,16 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("overrides", "with_credentials", "status", "words"), FAULTS.values(), ids=list(FAULTS))
-def test_what_is_wrong_with_the_cluster_is_one_line(
-    internvid, s3: S3, numbers: Path, tmp_path: Path, overrides: list[str], with_credentials: bool, status: int, words: str
-):
-    config = toy(tmp_path, numbers, "s3://sets/x")
-    passed = [word for name in s3.env if with_credentials or "KEY" not in name for word in ("--env", name)]
-    done = internvid("launch", config, *overrides, *passed, env=dict(s3.env))
-    assert done.finish(120) == status, done.errors + done.output
-    launched, line = done.errors.splitlines()
-    assert launched.startswith("internvid: launched") and line.startswith("internvid: ") and words in line
-    assert "Traceback" not in done.output
+def test_what_is_wrong_with_the_cluster_is_one_line(internvid, s3: S3, numbers: Path, tmp_path: Path):
+    """All at the same time, on roots of their own: each job waits most of its time for processes to start."""
+    launched = {}
+    for number, (name, (overrides, with_credentials, _, _)) in enumerate(FAULTS.items()):
+        config = toy(tmp_path, numbers, f"s3://sets/x{number}")
+        passed = [word for name in s3.env if with_credentials or "KEY" not in name for word in ("--env", name)]
+        launched[name] = internvid("launch", config, f"name=fault-{number}", *overrides, *passed, env=dict(s3.env))
+    for name, (_, _, status, words) in FAULTS.items():
+        done = launched[name]
+        assert done.finish(120) == status, (name, done.errors + done.output)
+        first, line = done.errors.splitlines()
+        assert first.startswith("internvid: launched") and line.startswith("internvid: ") and words in line, (name, line)
+        assert "Traceback" not in done.output

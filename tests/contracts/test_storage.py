@@ -16,30 +16,19 @@ from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import MediaRef, SourceRecord
 from internvid_pipeline.storage import MediaTarWriter, Root, done_partitions, layout, read_table, store_file, write_table
 from tests.cluster.faulty_s3 import FaultyStore, faulty
+from tests.s3 import S3
 
 KINDS = ("local", "memory", "s3", "faulty s3", "s3 without conditions")
 NAMES = ("plain.txt", "two words.txt", "ünï 視頻 🎬.txt", "a#b.txt", "a%20b.txt", "a+b&c.txt", "[1].txt", "it's.txt", "x" * 200)
 ESCAPES = ("../out", "a/../../out", "/etc/passwd", "a\\b", "..\\out", "a\0b", "..")
-AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @pytest.fixture(scope="module")
-def s3_bucket() -> Iterator[str]:
+def s3_bucket(s3: S3) -> Iterator[str]:
     """URI of a bucket of this module's own."""
-    import boto3
-    import fsspec
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}"}.items():
-            patch.setenv(name, value)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
-        boto3.client("s3").create_bucket(Bucket="internvid-tests")
-        yield "s3://internvid-tests"
-    server.stop()
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    uri = s3.bucket("internvid-tests")
+    with s3.led_to():
+        yield uri
 
 
 @pytest.fixture(params=KINDS)
@@ -378,7 +367,7 @@ def test_a_large_object_is_put_once_by_parts(s3_bucket: str, tmp_path: Path):
     assert root.size_bytes("big.tar") == 101 * 2**20
 
 
-def test_s3_that_cannot_be_reached_or_logged_into(tmp_path: Path, python: Callable[..., str]):
+def test_s3_that_cannot_be_reached_or_logged_into(s3: S3, python: Callable[..., str]):
     """In a process of its own: credentials and endpoints are read once."""
     code = """
 import sys
@@ -394,7 +383,7 @@ for use in (Root("s3://bucket/set").check_writable, lambda: Root("s3://bucket/se
     no_login = python(code, env={**common, "AWS_SHARED_CREDENTIALS_FILE": "/nowhere", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert no_login.count("StorageError 1 cannot") == 3
     assert "redentials" in no_login
-    nobody = python(code, env={**common, **AWS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    nobody = python(code, env={**common, **s3.env, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
     assert nobody.count("StorageError 1 cannot") == 3
     assert "127.0.0.1:9" in nobody
 

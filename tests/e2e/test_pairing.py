@@ -19,7 +19,7 @@ from tests.e2e.number_videos import KILLS_VARIABLE, NumberReader, middle_number,
 from tests.models.pictures import jpeg
 
 REPO = Path(__file__).resolve().parents[2]
-VIDEOS, PER_VIDEO, KILLS = 20, 25, 8
+VIDEOS, PER_VIDEO, KILLS = 20, 25, 5
 CONFIG = """
 name: pairing
 root: {root}

@@ -1,9 +1,8 @@
 """The same run with its root on S3 (moto's server on loopback): the same objects as in a folder, and resume."""
 
-import hashlib
-import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,58 +11,18 @@ from internvid_pipeline.engine.retry import mark_for_retry
 from internvid_pipeline.engine.validate import validate_dataset
 from tests.conftest import contents, toy_config
 from tests.deferring_stages import asking_config
-
-pytest.importorskip("moto", reason="moto serves S3 here")
+from tests.s3 import S3, objects
 
 
 @pytest.fixture(scope="module")
-def bucket():
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    new = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = {name: os.environ.get(name) for name in new}
-    os.environ.update(new)
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    filesystem = s3fs.S3FileSystem(use_listings_cache=False)
-    filesystem.makedirs("sets", exist_ok=True)  # moto keeps its buckets for the whole process
-    yield filesystem
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name)
-        else:
-            os.environ[name] = value
+def bucket(s3: S3) -> Iterator[Any]:
+    """The store's file system, with a bucket `sets`; this process's S3 traffic goes there."""
+    s3.bucket("sets")
+    with s3.led_to():
+        yield s3.filesystem
 
 
-def objects(filesystem, prefix: str) -> dict[str, str]:
-    """As `contents`, of a prefix in the bucket."""
-    found = {}
-    for path in filesystem.find(prefix):
-        name = path.removeprefix(f"{prefix}/")
-        if name.startswith((".tmp/", "generations/")) or name == "dataset.yaml":
-            continue
-        data = filesystem.cat_file(path)
-        if name.endswith(".manifest.json"):
-            manifest = {key: value for key, value in json.loads(data).items() if key not in ("started_at", "finished_at", "wall_s", "host")}
-            for deferred in manifest.get("deferred", ()):
-                del deferred["not_before"]
-            data = json.dumps(manifest, sort_keys=True).encode()
-        found[name] = hashlib.sha256(data).hexdigest()
-    return found
-
-
-@pytest.mark.parametrize("engine", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize("engine", ["inline", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.soak])])
 def test_s3_holds_what_a_folder_holds(engine: str, bucket, numbers_folder: Path, tmp_path: Path):
     arguments = {"numbers": {"with_media": True}, "squares": {"raises": [3]}, "stages": {"tests.toy_stages:Totals": {}}}
     local = toy_config(tmp_path / "root", numbers_folder, **arguments)

@@ -37,7 +37,7 @@ def test_planning_again_reads_the_log_and_no_table(tmp_path: Path, counted: list
     assert sorted(set(counted)) == [layout.append_entry(entry) for entry in range(3)]
     assert len(counted) == 3, "and each of them once"
     assert index.partitions == partition_numbers(root) == list(range(number))
-    assert index.sizes() == {number: 1000 + number for number in range(number)}
+    assert index.seconds == {number: (1000 + number) / 250_000 for number in range(number)}
     counted.clear()
     assert append_partitions(root, inputs(number + 2), SOURCE) == [number, number + 1]
     assert not [path for path in counted if "appends" not in path]

@@ -15,7 +15,6 @@ from internvid_pipeline.config import DatasetConfig
 from internvid_pipeline.engine import StatusReader, build_plan, open_root, partition_numbers, read_losses, run_dataset, run_partition
 from internvid_pipeline.engine.attempt import ErrorKind, attempt_partition
 from internvid_pipeline.engine.gc import delete_garbage, find_garbage
-from internvid_pipeline.engine.host import open_host
 from internvid_pipeline.engine.inputs import list_inputs
 from internvid_pipeline.engine.outcomes import input_outcomes
 from internvid_pipeline.engine.ownership import Ownership, own_runs
@@ -26,6 +25,7 @@ from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.reduce import Reduced
 from internvid_pipeline.engine.retry import mark_for_retry
 from internvid_pipeline.engine.validate import validate_dataset
+from internvid_pipeline.engine.workers.host import open_host
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import DropReason, MediaRef
 from internvid_pipeline.stage import Defer, Drop, Emit, Fail, Item, Outcome
@@ -174,19 +174,6 @@ def test_a_later_run_goes_on_from_the_parts_of_the_one_that_it_took_over(tmp_pat
     assert attempt_partition(root, plan, 0, lambda: host, 1, Ownership(root, plan, later)) is None
     host.close()
     assert tries(config, range(5)) == {0: 1, 1: 1, 2: 1, 3: 2, 4: 1}
-
-
-@pytest.mark.ray
-@pytest.mark.soak
-def test_ray_gives_what_inline_gives(tmp_path: Path):
-    fields: dict[str, Any] = {"defers": {1: 1, 3: 2, 12: 1, 14: 1}, "drops": (2, 7), "gone": (0, 8)}
-    for engine in ("inline", "ray"):
-        config = asking_config(tmp_path, tmp_path / engine, state=f"{engine}-state", placement={**NOW, "workers": 2}, **fields)
-        report = run_dataset(config, engine=engine)
-        assert report.errors == [] and report.deferred == 1 and report.exit_status(1.0) == 3
-        assert [status.partitions_done for status in report.statuses] == [3, 3]
-        assert run(config).deferred == 0
-    assert contents(tmp_path / "inline") == contents(tmp_path / "ray")
 
 
 def test_gc_leaves_parts_alone_until_the_partition_is_done(tmp_path: Path):

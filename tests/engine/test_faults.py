@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ import pytest
 
 from internvid_pipeline.config import Section
 from internvid_pipeline.engine import build_plan, open_root, read_losses, run_dataset
-from internvid_pipeline.engine.ledger import Ledger
 from internvid_pipeline.engine.read_items import read_rows
-from internvid_pipeline.engine.scratch_guard import ScratchGuard
+from internvid_pipeline.engine.workers.ledger import Ledger
+from internvid_pipeline.engine.workers.scratch_guard import ScratchGuard
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import DropReason, MediaRef, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Stage
 from internvid_pipeline.storage import scratch_base
-from tests.conftest import contents, toy_config
+from tests.conftest import contents, mounted, toy_config
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -131,24 +131,6 @@ def test_the_ledger_counts_deaths_of_a_unit():
     assert ledger.idle_s() < 5
 
 
-@pytest.mark.ray
-@pytest.mark.kill
-def test_a_supervisor_that_is_killed_again_and_again(tmp_path: Path, numbers_folder: Path):
-    """The stage kills its own supervisor on one input, as the kernel's memory killer may: the partition is left undone after three
-    times, named, and all others are done."""
-    config = toy_config(
-        tmp_path / "root",
-        numbers_folder,
-        squares={"kills_parent": [13]},
-        placement={"partition_deaths": 3, "workers": 1, "partition_attempts": 1, "stages": {"toy_squares": {"deadline_factor": 60}}},
-    )
-    report = run_dataset(config, engine="ray")
-    assert [(error.stage, error.partition) for error in report.errors] == [("toy_squares", 2)] or len(report.errors) == 1
-    assert "3 workers in a row were ended from outside" in report.errors[0].message
-    assert report.exit_status(1.0) == 3
-    assert [status.partitions_done for status in report.statuses] == [4, 3]
-
-
 def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import tempfile
 
@@ -160,7 +142,7 @@ def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (own / "clip").write_bytes(b"x" * 1500)
     assert guard.is_over(own)
     assert not guard.is_over(own), "it is not counted anew all the time"
-    monkeypatch.setattr("internvid_pipeline.engine.scratch_guard._WAIT_S", 0.0)
+    monkeypatch.setattr("internvid_pipeline.engine.workers.scratch_guard._WAIT_S", 0.0)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with pytest.raises(StorageError, match=r"hold 1500 bytes, the bound is 1000; raise placement\.scratch_mb"):
         guard.wait_for_room()
@@ -170,6 +152,44 @@ def test_the_bound_on_scratch_files(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     own.rename(orphan)
     guard.wait_for_room()
     assert not orphan.exists(), "what a killed worker left is deleted before anybody has to wait for it"
+
+
+def test_a_disk_that_others_have_filled_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """None of it is ours: no worker that ends would make room."""
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(StorageError, match=r"no room for scratch files in .*move TMPDIR to a larger one"):
+        ScratchGuard(0).wait_for_room()
+    assert waited == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Eight pages."""
+    with mounted(tmp_path / "small disk", 8 * 4096) as folder:
+        yield folder
+
+
+def test_a_scratch_disk_that_is_really_full(tmp_path: Path, numbers_folder: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file system of its own, too small for one partition's media: that one is left undone and named, the others are done, and the
+    disk is empty again."""
+    import tempfile
+
+    for number in range(5, 10):
+        (numbers_folder / f"{number}.mp4").rename(numbers_folder / f"{number}{'0' * 5}.mp4")  # media of 6,000 bytes each
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    config = toy_config(
+        tmp_path / "root", numbers_folder, numbers={"with_media": True}, placement={"partition_attempts": 1, "scratch_mb": 1000}
+    )
+    report = run_dataset(config, engine="inline", until="toy_numbers")
+    assert len(report.errors) == 1 and "No space left on device" in report.errors[0].message and str(small_disk) in report.errors[0].message
+    assert (report.statuses[0].partitions_done, report.statuses[0].failed) == (3, 0)
+    assert [path for path in small_disk.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run_dataset(config, engine="inline", until="toy_numbers").statuses[0].partitions_done == 4
 
 
 def test_a_partition_that_outgrows_the_scratch_disk_is_left_undone_and_named(tmp_path: Path, numbers_folder: Path):

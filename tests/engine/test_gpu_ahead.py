@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from internvid_pipeline.config import Section
-from internvid_pipeline.engine.worker import StageWorker
+from internvid_pipeline.engine.workers.worker import StageWorker
 from internvid_pipeline.stage import Emit, Item, Outcome, Resources, Stage, WorkerContext
 from internvid_pipeline.storage import Root
 from tests.toy_stages import NumberRecord, SquareRecord

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from internvid_pipeline.config.presets import configs_dir
 from internvid_pipeline.engine.metrics import METRICS
 from tests.cli.conftest import ENVIRONMENT, make_videos, write_toy
@@ -70,51 +68,3 @@ def test_without_ray_nothing_is_loaded_and_nothing_happens(tmp_path: Path):
     make_videos(tmp_path / "videos", 1, 2)
     done = run_python(WITHOUT, write_toy(tmp_path), Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
-
-
-# The driver is a process of Ray like any worker: what it counts is exported by its node.
-WITH = f"""{RUN}
-import time, urllib.request
-import ray
-from internvid_pipeline.engine import ray as engine
-engine.start("local")
-run_dataset(load_config(sys.argv[1]), engine="inline")
-node = ray.nodes()[0]
-url = f"http://{{node['NodeManagerAddress']}}:{{node['MetricsExportPort']}}/metrics"
-deadline = time.monotonic() + 120
-text = ""
-while time.monotonic() < deadline and "ray_internvid_partition_seconds_count" not in text:
-    time.sleep(1)
-    try:
-        text = urllib.request.urlopen(url, timeout=5).read().decode()
-    except OSError as error:
-        print(error, file=sys.stderr)
-print("\\n".join(line for line in text.splitlines() if line.startswith("ray_internvid")))
-ray.shutdown()
-"""
-
-
-@pytest.mark.ray
-def test_rays_endpoint_answers_prometheus_with_what_was_counted(tmp_path: Path):
-    make_videos(tmp_path / "videos", -1, 0, 1, 2, 3, 4, 5)
-    done = run_python(WITH, write_toy(tmp_path, {"raises": [3]}), Path(__file__).parents[2])
-    assert done.returncode == 0, done.stderr
-    values: dict[tuple[str, ...], float] = {}
-    for line in done.stdout.splitlines():
-        name, labels, value = re.fullmatch(r"(\w+)\{(.*)\} (\S+)", line).groups()
-        tags = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        assert name in exported_names()
-        assert tags["dataset"] == "toy"
-        extra = [tags[key] for key in ("outcome", "failure_class", "reason", "end") if key in tags]
-        if not name.endswith("_bucket"):
-            values[name, tags["stage"], *extra] = float(value)
-    assert values["ray_internvid_items_total", "toy_numbers", "emitted"] == 6
-    assert values["ray_internvid_items_total", "toy_numbers", "dropped"] == 1
-    assert values["ray_internvid_drops_total", "toy_numbers", "too_short"] == 1
-    assert values["ray_internvid_items_total", "toy_squares", "failed"] == 1
-    assert values["ray_internvid_failures_total", "toy_squares", "ValueError"] == 1
-    assert values["ray_internvid_partitions_total", "toy_squares", "done"] == 3
-    assert values["ray_internvid_partition_seconds_count", "toy_squares"] == 3
-    assert values["ray_internvid_items_in_flight", "toy_squares"] == 0
-    assert values["ray_internvid_written_bytes_total", "toy_squares"] > 0
-    assert values["ray_internvid_work_seconds_total", "toy_squares"] > 0

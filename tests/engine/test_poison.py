@@ -1,20 +1,22 @@
 """Items that raise, crash, hang or eat memory: the guilty one becomes a Fail with its reason, its neighbours are unharmed."""
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from internvid_pipeline.config import SourceConfig
-from internvid_pipeline.engine import build_plan, open_root, read_losses, run_dataset
+from internvid_pipeline.engine import RunReport, build_plan, open_root, read_losses, run_dataset
 from internvid_pipeline.engine.attempt import ErrorKind
 from internvid_pipeline.engine.read_items import read_rows
+from internvid_pipeline.records import FailureRecord
 from tests.conftest import toy_config
 from tests.toy_stages import SquareRecord
 
 POISONS = {
-    "raises": ("ValueError", "13 is not to my taste, says <object object at 0x…>"),
+    "raises": ("ValueError", "{} is not to my taste, says <object object at 0x…>"),
     "segfaults": ("WorkerDied", "killed by SIGSEGV"),
     "exits": ("WorkerDied", "exited with status 7"),
     "hangs": ("DeadlineExceeded", "no result within"),
@@ -27,35 +29,50 @@ def squares(config) -> set[int]:
     return {row.square for partition in range(4) for row in read_rows(root, plan.folder, partition, SquareRecord)}
 
 
-@pytest.mark.parametrize("kind", POISONS)
-def test_one_poison_item(kind: str, tmp_path: Path, numbers_folder: Path):
-    error_class, words = POISONS[kind]
-    config = toy_config(tmp_path / "root", numbers_folder, squares={kind: [13]}, max_failed_ratio=0.04)
+# One item guilty in its own way in each of three partitions; in the fourth (5 to 9) all five.
+GUILTY = {"raises": [13, 5], "segfaults": [0, 6], "exits": [7], "hangs": [8], "eats": [2, 9]}
+
+
+@dataclass(frozen=True)
+class Ran:
+    report: RunReport
+    failures: dict[str, FailureRecord]
+    squares: set[int]
+    left: list[str]
+
+
+@pytest.fixture(scope="module")
+def ran(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    config = toy_config(tmp_path_factory.mktemp("poison") / "root", source, squares=GUILTY)
     report = run_dataset(config, engine="inline")
     failures = [row for _, row in read_losses(open_root(config), build_plan(config, 4)[1], "failures")]
-    assert [(row.item_id, row.error_class) for row in failures] == [("13", error_class)]
-    assert words in failures[0].message
-    assert squares(config) == {number * number for number in range(20) if number != 13}
-    assert report.exit_status(0.04) == 1
-    assert report.exit_status(0.05) == 0
-    assert not report.errors
+    left = [line for line in command_lines_below() if "internvid_pipeline.engine.workers.child" in line]
+    return Ran(report, {row.item_id: row for row in failures if isinstance(row, FailureRecord)}, squares(config), left)
 
 
-def test_many_poisons_in_one_partition(tmp_path: Path, numbers_folder: Path):
-    """Every item of a partition guilty in its own way, and the rest of the set whole."""
-    config = toy_config(tmp_path / "root", numbers_folder, squares={"segfaults": [0, 10], "exits": [1], "raises": [11], "hangs": [12]})
-    run_dataset(config, engine="inline")
-    failures = {row.item_id: row.error_class for _, row in read_losses(open_root(config), build_plan(config, 4)[1], "failures")}
-    assert failures == {"0": "WorkerDied", "1": "WorkerDied", "10": "WorkerDied", "11": "ValueError", "12": "DeadlineExceeded"}
-    assert squares(config) == {number * number for number in range(20) if number not in (0, 1, 10, 11, 12)}
+def test_the_guilty_fail_and_all_others_are_whole(ran: Ran):
+    guilty = {number for numbers in GUILTY.values() for number in numbers}
+    assert set(ran.failures) == {str(number) for number in guilty}
+    assert ran.squares == {number * number for number in range(20)} - {number * number for number in guilty}
+    assert not ran.report.errors
+    assert (ran.report.exit_status(0.39), ran.report.exit_status(0.4)) == (1, 0), "eight of twenty"
 
 
-def test_a_segfault_leaves_its_stack(tmp_path: Path, numbers_folder: Path):
-    config = toy_config(tmp_path / "root", numbers_folder, squares={"segfaults": [3]})
-    run_dataset(config, engine="inline")
-    (failure,) = [row for _, row in read_losses(open_root(config), build_plan(config, 4)[1], "failures")]
-    assert "_misbehave" in failure.detail
-    assert failure.attempts == 2
+@pytest.mark.parametrize("kind", POISONS)
+def test_each_says_what_became_of_it(kind: str, ran: Ran):
+    error_class, words = POISONS[kind]
+    for number in GUILTY[kind]:
+        failure = ran.failures[str(number)]
+        assert failure.error_class == error_class and words.format(number) in failure.message
+
+
+def test_a_segfault_leaves_its_stack(ran: Ran):
+    assert all("_misbehave" in ran.failures[str(number)].detail for number in GUILTY["segfaults"])
+    assert ran.failures["0"].attempts == 2
+
+
+def test_no_worker_outlives_the_run(ran: Ran):
+    assert ran.left == []
 
 
 def test_transient_faults_are_tried_again(tmp_path: Path, numbers_folder: Path):
@@ -76,14 +93,15 @@ def test_a_full_disk_is_not_the_items_fault(tmp_path: Path, numbers_folder: Path
     assert sum(status.failed for status in report.statuses) == 0
 
 
-def test_a_machine_that_fails_every_partition_is_given_up(tmp_path: Path, numbers_folder: Path):
-    """Twenty partitions on a full disk: eight are tried, the others are not computed for nothing."""
+def test_a_machine_that_fails_every_partition_is_given_up(tmp_path: Path, numbers_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Twenty partitions on a full disk: three (here) are tried, the others are not computed for nothing."""
+    monkeypatch.setattr("internvid_pipeline.engine.attempt._ERRORS_IN_A_ROW", 3)
     everything = list(range(20))
     source = {"path": str(numbers_folder), "partition_videos": 1}
     config = toy_config(tmp_path / "root", numbers_folder, squares={"disk_full": everything}, placement={"partition_attempts": 1})
     config = config.model_copy(update={"source": SourceConfig.model_validate(source)})
     report = run_dataset(config, engine="inline")
-    assert len(report.errors) == 8
+    assert len(report.errors) == 3
     assert "No space left" in str(report.errors[0]) and "TMPDIR" in str(report.errors[0])
 
 
@@ -108,12 +126,6 @@ def command_lines_below() -> list[str]:
         with contextlib.suppress(psutil.Error):
             lines.append(" ".join(child.cmdline()))
     return lines
-
-
-def test_no_worker_outlives_the_run(tmp_path: Path, numbers_folder: Path):
-    config = toy_config(tmp_path / "root", numbers_folder, squares={"hangs": [2], "segfaults": [5]})
-    run_dataset(config, engine="inline")
-    assert [line for line in command_lines_below() if "internvid_pipeline.engine.child" in line] == []
 
 
 def test_without_isolation_the_results_are_the_same(tmp_path: Path, numbers_folder: Path):

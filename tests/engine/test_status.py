@@ -14,14 +14,16 @@ from internvid_pipeline.engine.measures import video_seconds
 from internvid_pipeline.engine.pace import paces
 from internvid_pipeline.engine.publish import _withdraw
 from internvid_pipeline.engine.report import StageStatus
-from internvid_pipeline.engine.status import from_ranges, read_summary, to_ranges
+from internvid_pipeline.engine.status import read_summary
+from internvid_pipeline.engine.sums import from_ranges, to_ranges
 from internvid_pipeline.engine.validate import validate_dataset
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.stage import Item
-from internvid_pipeline.storage import Root, layout
+from internvid_pipeline.storage import Root, inventory, layout
 from internvid_pipeline.storage.inventory import list_done, list_files, read_many, store_now, unfinished_uploads
 from tests.conftest import toy_config
 from tests.made_records import made_clip
+from tests.s3 import S3
 
 
 @pytest.fixture
@@ -197,21 +199,10 @@ def test_seconds_of_video_count_each_clip_once():
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Root]:
-    import boto3
-    import fsspec
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    aws = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-    for name, value in {**aws, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.get_host_and_port()[1]}"}.items():
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    boto3.client("s3").create_bucket(Bucket="status-tests")
-    yield Root(f"s3://status-tests/{uuid.uuid4().hex}")
-    server.stop()
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+def bucket(s3: S3) -> Iterator[Root]:
+    uri = s3.bucket("status-tests")
+    with s3.led_to():
+        yield Root(f"{uri}/{uuid.uuid4().hex}")
 
 
 def test_on_s3_full_groups_that_are_known_are_not_listed_again(bucket: Root):
@@ -236,6 +227,24 @@ def test_on_s3_full_groups_that_are_known_are_not_listed_again(bucket: Root):
     client.create_multipart_upload(Bucket="status-tests", Key="somebody-elses/00007.tar")
     assert unfinished_uploads(bucket, now + 3600) == [("s/f/00007.tar", upload["UploadId"])]
     assert unfinished_uploads(bucket, 0) == []  # moto says of all uploads that they began in 2010
+
+
+@pytest.mark.parametrize("slow_s", [-1.0, 1e9], ids=["slow", "fast"])
+def test_very_many_local_files_in_their_order_however_fast_they_come(slow_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Slow ones are read by many threads: more files than all of them take in at once, one of which is not there, and one a folder."""
+    monkeypatch.setattr(inventory, "_SLOW_S", slow_s)
+    monkeypatch.setattr(inventory, "_PROBED", 3)
+    monkeypatch.setattr(inventory, "_CHUNK", 2)
+    (tmp_path / "f").mkdir()
+    for number in range(300):
+        (tmp_path / "f" / f"{number}").write_bytes(b"%d" % number)
+    (tmp_path / "f" / "200").unlink()
+    root = Root(str(tmp_path))
+    found = list(read_many(root, [f"f/{number}" for number in range(300)]))
+    assert found == [(f"f/{number}", None if number == 200 else b"%d" % number) for number in range(300)]
+    (tmp_path / "f" / "200").mkdir()
+    with pytest.raises(StorageError, match=r"cannot read f/200 in .*: Is a directory"):
+        list(read_many(root, [f"f/{number}" for number in range(300)]))
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])

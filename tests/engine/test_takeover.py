@@ -10,11 +10,11 @@ import pytest
 from internvid_pipeline.config import config_from
 from internvid_pipeline.engine import build_plan, open_root, partition_numbers, run_dataset
 from internvid_pipeline.engine.attempt import ErrorKind, attempt_partition
-from internvid_pipeline.engine.host import open_host
 from internvid_pipeline.engine.ownership import Ownership, Superseded, newest, own_runs
 from internvid_pipeline.engine.partition import run_partition
 from internvid_pipeline.engine.publish import withdraw_superseded
 from internvid_pipeline.engine.reduce import Reduced
+from internvid_pipeline.engine.workers.host import open_host
 from internvid_pipeline.storage import Root, done_partitions, layout
 
 SHARDS = "tests.cluster.chaos_stages:Shards"

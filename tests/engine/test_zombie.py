@@ -21,7 +21,7 @@ CODE = """
 import sys
 from internvid_pipeline.config import load_config
 from internvid_pipeline.engine import build_plan, open_root, run_partition
-from internvid_pipeline.engine.host import open_host
+from internvid_pipeline.engine.workers.host import open_host
 from internvid_pipeline.engine.reduce import Reduced
 config = load_config(sys.argv[1], [])
 plan = build_plan(config, 1)[0]

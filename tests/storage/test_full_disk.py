@@ -13,24 +13,16 @@ import pytest
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import SourceRecord
 from internvid_pipeline.storage import Root, store_file, write_table
+from tests.conftest import mounted
 
 SIZE_BYTES = 400_000
 TOO_BIG = b"x" * 3 * SIZE_BYTES
 
 
-def _mount(folder: Path, options: str) -> None:
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"may not mount a file system here: {done.stderr.strip()}")
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small disk"
-    _mount(folder, f"size={SIZE_BYTES}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with mounted(tmp_path / "small disk", SIZE_BYTES) as folder:
+        yield folder
 
 
 def _random_rows(folder: Path, staging: Path) -> None:

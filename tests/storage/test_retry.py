@@ -1,5 +1,6 @@
 """A store that fails now and then, and one that fails for good: what is tried again, for how long, and what is recognised as done."""
 
+import contextlib
 import errno
 import os
 import time
@@ -7,40 +8,29 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fsspec
 import pytest
 
 from internvid_pipeline.errors import StorageError, UsageError
 from internvid_pipeline.records import MediaRef
 from internvid_pipeline.storage import Root, check_root_uri, is_transient, object_store, redacted, retried
 from tests.cluster.faulty_s3 import FaultyStore, faulty
-from tests.cluster.nodes import S3, s3_server
+from tests.s3 import S3
 
 SECRET = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server("bucket") as server:
-        yield server
-
-
 @pytest.fixture
-def store(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FaultyStore]]:
+def store(s3: S3) -> Iterator[Callable[..., FaultyStore]]:
     """Starts a proxy with the given faults; this process's S3 traffic goes through it."""
-    import contextlib
-
+    s3.bucket("bucket")
     with contextlib.ExitStack() as stack:
 
         def start(**options) -> FaultyStore:
             proxy = stack.enter_context(faulty(s3.env["AWS_ENDPOINT_URL"], seed=7, **options))
-            for name, value in {**s3.env, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL": proxy.url}.items():
-                monkeypatch.setenv(name, value)
-            fsspec.get_filesystem_class("s3").clear_instance_cache()
+            stack.enter_context(s3.led_to(AWS_SECRET_ACCESS_KEY=SECRET, AWS_ENDPOINT_URL=proxy.url))
             return proxy
 
         yield start
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
 
 
 def new_root(**more) -> Root:

@@ -20,15 +20,21 @@ class ScratchGuard:
 
     def wait_for_room(self) -> None:
         """Returns when less than the bound is held. A worker that waits holds nothing, so that the others come to an end; what killed
-        ones left is deleted. Raises StorageError after a quarter of an hour."""
+        ones left is deleted. Raises StorageError after a quarter of an hour, and at once where there is nobody to wait for."""
         deadline = time.monotonic() + _WAIT_S
         while held_bytes(scratch_base()) >= self.bound_bytes:
             remove_orphans(scratch_base())
-            if held_bytes(scratch_base()) < self.bound_bytes:
+            held = held_bytes(scratch_base())
+            if held < self.bound_bytes:
                 return
+            if not held:
+                raise StorageError(
+                    f"no room for scratch files in {scratch_base()}: less than a twentieth of its disk is free, and nothing of it is "
+                    "ours; free the disk, or move TMPDIR to a larger one"
+                )
             if time.monotonic() > deadline:
                 raise StorageError(
-                    f"scratch files in {scratch_base()} hold {held_bytes(scratch_base())} bytes, the bound is {self.bound_bytes}; "
+                    f"scratch files in {scratch_base()} hold {held} bytes, the bound is {self.bound_bytes}; "
                     "raise placement.scratch_mb or free the disk"
                 )
             time.sleep(_LOOK_S)

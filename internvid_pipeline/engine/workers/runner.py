@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine import logs
 from internvid_pipeline.engine.attempt import ErrorKind, PartitionError, attempt_partition
-from internvid_pipeline.engine.host import Host, open_host
-from internvid_pipeline.engine.leaving import is_leaving, leave_on_sigterm
 from internvid_pipeline.engine.ownership import Ownership
 from internvid_pipeline.engine.parts import DeferralRules
 from internvid_pipeline.engine.plan import StagePlan
 from internvid_pipeline.engine.reduce import Reduced
+from internvid_pipeline.engine.workers.host import Host, open_host
+from internvid_pipeline.engine.workers.leaving import is_leaving, leave_on_sigterm
 from internvid_pipeline.storage import Root, remove_orphans, scratch_base
 
 COLUMNS = ("partition", "stage", "message", "kind")
@@ -46,12 +46,13 @@ class StageRunner:
         todo: frozenset[int],
         run: str,
         ledger: LedgerClient,
+        log: Mapping[str, str],
     ) -> None:
         self.ownership = Ownership(root, plan, run)
         self.root, self.plan, self.reduced, self.placement, self.todo, self.ledger = root, plan, reduced, placement, todo, ledger
         self._host: Host | None = None
         self._partition: int | None = None  # under way
-        logs.set_up_worker()
+        logs.set_up_worker(log)
         remove_orphans(scratch_base())  # of workers that were killed on this node
         atexit.register(self.close)
         leave_on_sigterm(self.abandon)

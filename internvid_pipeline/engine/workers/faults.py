@@ -6,8 +6,17 @@ from internvid_pipeline.errors import InternvidError, SetupError, StorageError
 from internvid_pipeline.storage import scratch_base
 
 
-def resident_bytes(process: psutil.Process) -> int:
-    """Memory that a process holds; 0 where it is gone."""
+def held_mb(pid: int) -> float:
+    """Memory of a process and all that it has started; 0 where it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0.0
+    return sum(_resident_bytes(member) for member in family) / 1e6
+
+
+def _resident_bytes(process: psutil.Process) -> int:
     try:
         return int(process.memory_info().rss)
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""The process in which a stage works, so that it may die: `python -m internvid_pipeline.engine.child FD`.
+"""The process in which a stage works, so that it may die: `python -m internvid_pipeline.engine.workers.child FD`.
 
 It speaks over a socket that it inherits. Messages to it: ("setup", plan, root, scratch, reduced), ("run", [(index, item)]),
 ("committed", item ids), ("stop",).
@@ -16,7 +16,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from internvid_pipeline.engine.worker import StageWorker, failure, worker_context
+from internvid_pipeline.engine.workers.worker import StageWorker, failure, worker_context
 
 _PARENT_POLL_S = 0.5
 
