@@ -43,7 +43,7 @@ def cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def overhead(minutes: float, repeats: int, language: str | None) -> None:
+def overhead(minutes: float, repeats: int, language: str | None, max_gap_s: float) -> None:
     """Both sides by turns; the median of each."""
     from faster_whisper import BatchedInferencePipeline
 
@@ -59,7 +59,7 @@ def overhead(minutes: float, repeats: int, language: str | None) -> None:
         recogniser = build_recogniser(preset)
         pipeline = BatchedInferencePipeline(recogniser._whisper)  # type: ignore[attr-defined]
         guards = GuardConfig(mean_log_probability=-100, compression_ratio=1000, repeated_share=1, most_chars_per_s=10_000)
-        config = ListenConfig(guards=guards, min_language_probability=0, max_gap_s=3600)  # the same windows as theirs
+        config = ListenConfig(guards=guards, min_language_probability=0, max_gap_s=max_gap_s)
         counts: dict[str, int] = {}
 
         def theirs() -> None:
@@ -72,16 +72,19 @@ def overhead(minutes: float, repeats: int, language: str | None) -> None:
             size = 10 * RATE_HZ
             blocks = (SoundBlock(start, audio[start : start + size]) for start in range(0, audio.shape[0], size))
             windows = (("audio", window) for window in speech_windows(blocks, VoiceConfig(), config.max_gap_s))
-            heard = hear(ahead(windows, BATCH + 8), recogniser, BATCH, config, language)
-            counts["ours"] = sum(len(one.words) for _, window, said in heard for one in utterances_of(window, said, config)[0])
+            size = recogniser.batch_size
+            counts["ours"] = counts["our windows"] = 0
+            for _, window, said in hear(ahead(windows, size), recogniser, size, config, language):
+                counts["ours"] += sum(len(one.words) for one in utterances_of(window, said, config)[0])
+                counts["our windows"] += 1
 
         theirs(), ours()  # what is loaded at first use
         found = [(cpu_s(theirs), cpu_s(ours)) for _ in range(repeats)]
     first, second = (statistics.median(values) for values in zip(*found, strict=True))
-    print(
-        f"{minutes:g} min of audio, {repeats} times: faster-whisper {first:.2f} CPU s, ours {second:.2f} CPU s: {second / first - 1:+.1%}"
-    )
-    print(f"words: {counts['theirs']} and {counts['ours']}; each turn: {[(round(a, 2), round(b, 2)) for a, b in found]}")
+    heard = f"language {language or 'of each window'}, gaps up to {max_gap_s:g} s"
+    print(f"{minutes:g} min, {heard}: faster-whisper {first:.2f} CPU s, ours {second:.2f} CPU s: {second / first - 1:+.1%}")
+    turns = [(round(a, 2), round(b, 2)) for a, b in found]
+    print(f"  words {counts['theirs']} and {counts['ours']}; our windows {counts['our windows']}; each turn {turns}", flush=True)
 
 
 def write_sound(path: Path, minutes: float) -> None:
@@ -145,14 +148,18 @@ def main() -> None:
     first = parts.add_parser("overhead")
     first.add_argument("--minutes", type=float, default=10)
     first.add_argument("--repeats", type=int, default=3)
+    first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; the default setting without it")
     second = parts.add_parser("memory")
     second.add_argument("--minutes", type=float, nargs="+", default=[1, 60, 300])
     third = parts.add_parser("one")
     third.add_argument("arguments", nargs=3)
     given = parser.parse_args()
     if given.what == "overhead":
+        from internvid_pipeline.models.listening import ListenConfig
+
         for language in ("en", None):
-            overhead(given.minutes, given.repeats, language)
+            for max_gap_s in given.gaps or (ListenConfig().max_gap_s,):
+                overhead(given.minutes, given.repeats, language, max_gap_s)
     elif given.what == "memory":
         memory(given.minutes)
     else:

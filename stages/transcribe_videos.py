@@ -27,7 +27,6 @@ from internvid_pipeline.text.languages import UNKNOWN, bcp47, primary, same_lang
 from internvid_pipeline.text.transcripts import main_language, sidecar_files, subtitle_utterances
 
 _PER_SECOND_S = 20.0  # large-v3 on a slow CPU
-_WINDOWS_AHEAD = 8  # 2 MB each
 
 
 class TranscribeVideosConfig(Section):
@@ -189,9 +188,8 @@ class TranscribeVideos(Stage[TranscribeVideosConfig, VideoRecord, TranscriptReco
                     job.path.unlink(missing_ok=True)
 
     def _listen(self, jobs: Sequence[_Job], recogniser: models.SpeechRecogniser) -> None:
-        assert self.config.recogniser is not None
-        config, size = self.config.listen, self.config.recogniser.batch_size
-        for (number, index), window, heard in hear(ahead(self._windows(jobs), size + _WINDOWS_AHEAD), recogniser, size, config):
+        config, size = self.config.listen, recogniser.batch_size
+        for (number, index), window, heard in hear(ahead(self._windows(jobs), size), recogniser, size, config):
             job = jobs[number]
             said, lost = utterances_of(window, heard, config)
             job.tracks[index].said += said

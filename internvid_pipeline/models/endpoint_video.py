@@ -37,7 +37,7 @@ class EndpointVideoCaptioner:
 
     def answers(self, prepared: "Sequence[Future[dict[str, Any]]]") -> list[Answer]:
         """Waits for the answers, which may come in any order; see `base.VideoCaptioner`."""
-        found = (outcome_of(future, _read) for future in prepared)
+        found = (outcome_of(future, read_completion) for future in prepared)
         return [Answer("", error=one) if isinstance(one, InternvidError) else one for one in found]
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def _read(reply: dict[str, Any]) -> Answer:
+def read_completion(reply: dict[str, Any]) -> Answer:
     """The first choice of a completion. Raises ModelError where there is none."""
     try:
         choice = reply["choices"][0]

@@ -45,7 +45,13 @@ class GuardConfig(Section):
 class ListenConfig(Section):
     """How windows become utterances."""
 
-    max_gap_s: float = Field(default=3.0, ge=0, le=3600, description="Speech further apart is heard in windows of its own.")
+    max_gap_s: float = Field(
+        default=3600.0,
+        ge=0,
+        le=3600,
+        description="Speech further apart is heard in windows of its own. A window that is half full takes a recogniser as long as a full "
+        "one: the bound costs time (benchmarks/README.md), and faster-whisper has none.",
+    )
     min_language_probability: float = Field(
         default=0.8,
         ge=0,

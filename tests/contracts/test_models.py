@@ -48,6 +48,7 @@ SUMMARISERS = {
     "stand-in": lambda folder: load_preset("stand-in-summariser"),
     "seq2seq": tiny.save_tiny_seq2seq,
     "instruct": tiny.save_tiny_instruct,
+    "openai": lambda folder: endpoint_preset(ChatServer.started().url, "summary"),
 }
 VIDEO_CAPTIONERS = {
     "stand-in": lambda folder: load_preset("stand-in-video-captioner"),
