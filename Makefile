@@ -89,6 +89,7 @@ bench-endpoint: $(VENV)/.dev ## measure what captions by an HTTP endpoint get ou
 
 bench-gpu: $(VENV)/.dev ## measure models of true shapes on a GPU (tiny ones on the CPU where there is none)
 	@$(BIN)/python benchmarks/gpu/models.py
+	@$(BIN)/python benchmarks/gpu/transcribe.py
 
 bench-report: $(VENV)/.dev ## what `internvid report` takes over ten million clips (makes tables first: two minutes, 1 GB of disk)
 	@$(BIN)/python benchmarks/report_scale.py

@@ -23,6 +23,12 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
+from internvid_pipeline.config.presets import ModelPreset  # noqa: E402
+from internvid_pipeline.records import MediaRef, TranscriptRecord, VideoRecord  # noqa: E402
+from internvid_pipeline.stage import Emit, Item, Resources, WorkerContext  # noqa: E402
+from internvid_pipeline.storage import Root  # noqa: E402
+from stages.transcribe_videos import TranscribeVideos, TranscribeVideosConfig  # noqa: E402
+from tests.made_records import made_video  # noqa: E402
 from tests.spoken import RATE_HZ, SENTENCES, rain, silence, spoken  # noqa: E402
 
 BATCH = 16
@@ -48,14 +54,16 @@ def overhead(minutes: float, repeats: int, language: str | None, max_gap_s: floa
     from faster_whisper import BatchedInferencePipeline
 
     from internvid_pipeline.media.speech_audio import SoundBlock
-    from internvid_pipeline.models import build_recogniser, tiny
+    from internvid_pipeline.models import build_recogniser, tiny_whisper
     from internvid_pipeline.models.listening import GuardConfig, ListenConfig, ahead, hear, utterances_of
     from internvid_pipeline.models.speech_windows import speech_windows
     from internvid_pipeline.models.voice import VoiceConfig
 
     audio = made_audio(minutes)
     with tempfile.TemporaryDirectory() as folder:
-        preset = tiny.save_tiny_faster_whisper(Path(folder) / "converted").model_copy(update={"batch_size": BATCH, "max_new_tokens": 100})
+        preset = tiny_whisper.save_tiny_faster_whisper(Path(folder) / "converted").model_copy(
+            update={"batch_size": BATCH, "max_new_tokens": 100}
+        )
         recogniser = build_recogniser(preset)
         pipeline = BatchedInferencePipeline(recogniser._whisper)  # type: ignore[attr-defined]
         guards = GuardConfig(mean_log_probability=-100, compression_ratio=1000, repeated_share=1, most_chars_per_s=10_000)
@@ -102,38 +110,46 @@ def write_sound(path: Path, minutes: float) -> None:
         container.mux(stream.encode(None))
 
 
-def one_length(path: str, preset_folder: str, seconds: float) -> None:
-    """The stage over one file; prints peak memory and CPU seconds. Runs in a process of its own."""
-    from internvid_pipeline.records import MediaRef
-    from internvid_pipeline.stage import Item, Resources, WorkerContext
-    from internvid_pipeline.storage import Root
-    from stages.transcribe_videos import TranscribeVideos, TranscribeVideosConfig
-    from tests.made_records import made_video
-
-    preset = {"name": "tiny", "task": "speech", "adapter": "faster-whisper", "repository": preset_folder, "max_new_tokens": 20}
+def stage_over(preset: ModelPreset, path: Path, seconds: float) -> tuple[TranscribeVideos, VideoRecord]:
+    """The stage with its model in memory, which believes all that it hears, and the row of a video."""
     guards = {"mean_log_probability": -100, "compression_ratio": 1000, "repeated_share": 1, "most_chars_per_s": 10_000}
     listen = {"guards": guards, "min_language_probability": 0}
-    config = TranscribeVideosConfig.model_validate({"recogniser": {**preset, "dtype": "float32", "batch_size": BATCH}, "listen": listen})
-    stage = TranscribeVideos(config)
-    stage.setup(WorkerContext(root=Root("/"), scratch=Path(path).parent / "scratch", resources=Resources()))
-    video = made_video("v", source_uri=path, media=MediaRef(uri=path), duration_s=seconds, num_audio_streams=1)
-    start = time.process_time()
+    stage = TranscribeVideos(TranscribeVideosConfig.model_validate({"recogniser": preset.model_dump(), "listen": listen}))
+    stage.setup(WorkerContext(root=Root("/"), scratch=path.parent / "scratch", resources=Resources()))
+    return stage, video_row(path, seconds)
+
+
+def video_row(path: Path, seconds: float) -> VideoRecord:
+    """The row of a file with one track of sound."""
+    return made_video("v", source_uri=str(path), media=MediaRef(uri=str(path)), duration_s=seconds, num_audio_streams=1)
+
+
+def through(stage: TranscribeVideos, video: VideoRecord) -> Emit[TranscriptRecord]:
+    """The transcripts of a video. Raises RuntimeError where there are none."""
     (outcome,) = stage.process([Item(video)])
+    if not isinstance(outcome, Emit):
+        raise RuntimeError(f"nothing was heard: {outcome}")
+    return outcome
+
+
+def one_length(path: str, preset_folder: str, seconds: float) -> None:
+    """The stage over one file; prints peak memory and CPU seconds. Runs in a process of its own."""
+    fields = {"name": "tiny", "task": "speech", "adapter": "faster-whisper", "repository": preset_folder, "dtype": "float32"}
+    stage, video = stage_over(ModelPreset(**fields, max_new_tokens=20, batch_size=BATCH), Path(path), seconds)
+    start = time.process_time()
+    outcome = through(stage, video)
     used = time.process_time() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    rows = getattr(outcome, "records", ())
-    print(
-        f"{seconds / 60:.0f} min: peak {peak_mb:.0f} MB, {used:.1f} CPU s, {sum(len(row.utterances) for row in rows)} utterances",
-        flush=True,
-    )
+    count = sum(len(row.utterances) for row in outcome.records)
+    print(f"{seconds / 60:.0f} min: peak {peak_mb:.0f} MB, {used:.1f} CPU s, {count} utterances", flush=True)
 
 
 def memory(lengths_min: list[float]) -> None:
     """Each length in a process of its own."""
-    from internvid_pipeline.models import tiny
+    from internvid_pipeline.models import tiny_whisper
 
     with tempfile.TemporaryDirectory() as folder:
-        preset = tiny.save_tiny_faster_whisper(Path(folder) / "converted")
+        preset = tiny_whisper.save_tiny_faster_whisper(Path(folder) / "converted")
         for minutes in lengths_min:
             path = Path(folder) / f"{minutes:g}.mkv"
             write_sound(path, minutes)

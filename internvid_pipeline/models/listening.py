@@ -13,7 +13,7 @@ from internvid_pipeline.models.base import Recognition, SpeechRecogniser, one_ea
 from internvid_pipeline.models.speech_windows import SpeechWindow
 from internvid_pipeline.records import DropReason, SpokenWord, Utterance
 from internvid_pipeline.text.guards import compression_ratio, repeated_share
-from internvid_pipeline.text.languages import UNKNOWN, same_language
+from internvid_pipeline.text.languages import UNKNOWN, primary, same_language
 from internvid_pipeline.text.non_speech import without_marks
 from internvid_pipeline.text.words import joined
 
@@ -119,13 +119,7 @@ def hear(
     language: str | None = None,
 ) -> Iterator[tuple[K, SpeechWindow, Recognition]]:
     """Each window with what was heard in it, `batch_size` in a call; a window in several languages comes in parts."""
-    batch: list[tuple[K, SpeechWindow]] = []
-    for entry in windows:
-        batch.append(entry)
-        if len(batch) >= batch_size:
-            yield from _hear_batch(batch, recogniser, config, language)
-            batch = []
-    if batch:
+    for batch in _chunks(windows, batch_size):
         yield from _hear_batch(batch, recogniser, config, language)
 
 
@@ -141,6 +135,35 @@ def _hear_batch(
         else:
             again = recogniser.recognise([part.samples for part in parts])
             yield from ((key, part, answer) for part, answer in zip(parts, again, strict=True))
+
+
+def with_english(
+    heard: Iterable[tuple[K, SpeechWindow, Recognition]], recogniser: SpeechRecogniser
+) -> Iterator[tuple[K, SpeechWindow, Recognition, Recognition | None]]:
+    """Each window also with the recogniser's own English of it; None where it is English or holds no words. Windows in one language are
+    asked about together, as many as fill the device."""
+    for entries in _chunks(heard, recogniser.batch_size):
+        asked: dict[str, list[int]] = {}
+        for number, (_, _, found) in enumerate(entries):
+            if found.words and primary(found.language) != "en":
+                asked.setdefault(found.language, []).append(number)
+        english: dict[int, Recognition] = {}
+        for language, numbers in asked.items():
+            sounds = [entries[number][1].samples for number in numbers]
+            answers = recogniser.recognise(sounds, None if language == UNKNOWN else language, in_english=True)
+            english.update(zip(numbers, one_each(recogniser, answers, len(sounds)), strict=True))
+        yield from ((*entry, english.get(number)) for number, entry in enumerate(entries))
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _by_language(window: SpeechWindow, recogniser: SpeechRecogniser) -> list[SpeechWindow]:

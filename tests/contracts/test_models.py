@@ -34,6 +34,7 @@ from internvid_pipeline.models import (
     one_each,
     tiny,
     tiny_video,
+    tiny_whisper,
 )
 from tests.models.chat_server import ChatServer, endpoint_preset
 from tests.models.pictures import halves, jpeg, noise, plain, written
@@ -63,8 +64,8 @@ UNTESTED = {("video_caption", "vllm")}  # vLLM runs on a GPU only: benchmarks/gp
 SCORERS = {"stand-in": lambda folder: load_preset("stand-in-scorer"), "open_clip": tiny.save_tiny_open_clip}
 RECOGNISERS = {
     "stand-in": lambda folder: load_preset("stand-in-recogniser"),
-    "faster-whisper": lambda folder: tiny.save_tiny_faster_whisper(folder / "converted"),
-    "whisper": tiny.save_tiny_whisper,
+    "faster-whisper": lambda folder: tiny_whisper.save_tiny_faster_whisper(folder / "converted"),
+    "whisper": tiny_whisper.save_tiny_whisper,
 }
 SOUNDS = [
     np.random.default_rng(seed).normal(0, 0.1 + 0.05 * seed, round(16_000 * seconds)).astype(np.float32)

@@ -1,8 +1,8 @@
 """A server on loopback that speaks OpenAI's chat completions and misbehaves as asked. Runs in a process of its own, on one event loop.
 
-It works on at most `slots` requests at a time, each for a random time around `latency_s`; the answer names the first frame asked about,
-or the text where there is none. Faults, by share of the requests: 429 with Retry-After, 500, a connection cut before or in the middle of the answer, an answer that
-is no JSON. A number in `poison` fails for ever with 500. `GET /stats` tells how busy it was.
+It works on at most `slots` requests at a time, each for a random time around `latency_s`; the answer names the first frame asked
+about, or the text where there is none. Faults, by share of the requests: 429 with Retry-After, 500, a connection cut before or in the
+middle of the answer, an answer that is no JSON. A number in `poison` fails for ever with 500. `GET /stats` tells how busy it was.
 """
 
 import asyncio
