@@ -21,7 +21,7 @@ _SUBTITLES = {
     ),
     "02_speech.en.vtt": (
         "WEBVTT\n\n00:00.200 --> 00:03.000\nThe quick brown fox jumps over the lazy dog.\n\n"
-        "00:03.400 --> 00:06.000\nThis is a test of the spoken language.\n"
+        "00:04.300 --> 00:07.000\nThis is a test of the spoken language.\n"
     ),
     "06_portrait_rotated.ar.vtt": (
         "WEBVTT\n\n00:00.500 --> 00:01.900\nكلمة تتجه إلى الأعلى 😀\n\n00:02.200 --> 00:04.500\nثم كرة تتحرك على الشاشة.\n"

@@ -12,7 +12,7 @@ from internvid_pipeline.config.model import Section
 from internvid_pipeline.models.base import Recognition, SpeechRecogniser, one_each
 from internvid_pipeline.models.speech_windows import SpeechWindow
 from internvid_pipeline.records import DropReason, SpokenWord, Utterance
-from internvid_pipeline.text.guards import compression_ratio, repeated_share
+from internvid_pipeline.text.guards import compression_ratio, learnt_by_heart, repeated_share
 from internvid_pipeline.text.languages import UNKNOWN, primary, same_language
 from internvid_pipeline.text.non_speech import without_marks
 from internvid_pipeline.text.words import joined
@@ -24,7 +24,8 @@ _LEAST_FOR_LANGUAGE_S = 2.0  # shorter spans are taken to be in the language of 
 
 
 class GuardConfig(Section):
-    """What is taken for made up. The first three are Whisper's own (arXiv:2212.04356, section 4.5); the others are ours."""
+    """What is taken for made up. The first three are Whisper's own (arXiv:2212.04356, section 4.5), the last is of arXiv:2501.11378; the
+    others are ours."""
 
     no_speech_probability: float = Field(
         default=0.6, ge=0, le=1, description="A window above this, and below `mean_log_probability`, is `no_speech`."
@@ -39,6 +40,11 @@ class GuardConfig(Section):
         gt=5,
         le=10_000,
         description="Faster text is `text_over_silence`: no sound stands for it. Fast talkers reach 25.",
+    )
+    learnt_by_heart: bool = Field(
+        default=True,
+        description="Subtitlers' credits that recognisers have learnt from subtitles, and `thanks for watching` and the like above "
+        "`no_speech_probability`, are `text_over_silence`.",
     )
 
 
@@ -192,7 +198,7 @@ def utterances_of(window: SpeechWindow, heard: Recognition, config: ListenConfig
     lost: list[Lost] = []
     for words in _sentences(window, heard, config.max_pause_s):
         said = without_marks(words)
-        problem = _problem(words, said, config.guards)
+        problem = _problem(words, said, config.guards, heard.no_speech_probability > config.guards.no_speech_probability)
         if problem is not None:
             lost.append(Lost(words[0].start_s, words[-1].end_s, *problem))
         else:
@@ -225,7 +231,9 @@ def _doubt(heard: Recognition, guards: GuardConfig) -> tuple[DropReason, str] | 
     return None
 
 
-def _problem(words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: GuardConfig) -> tuple[DropReason, str] | None:
+def _problem(
+    words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: GuardConfig, is_doubtful: bool
+) -> tuple[DropReason, str] | None:
     """Why an utterance is left out. said: its words without marks."""
     if not said:
         return DropReason.NON_SPEECH, f"marks only: {joined(words)[:80]!r}"
@@ -233,6 +241,8 @@ def _problem(words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: Gu
     share = repeated_share([word.text for word in said])
     if share > guards.repeated_share and len(said) > 4:
         return DropReason.REPETITION, f"{share:.0%} the same words over and over: {text[:80]!r}"
+    if guards.learnt_by_heart and learnt_by_heart(text, is_doubtful):
+        return DropReason.TEXT_OVER_SILENCE, f"recognisers know this by heart: {text[:80]!r}"
     length_s = said[-1].end_s - said[0].start_s
     if len(text) > guards.most_chars_per_s * max(length_s, 0.2):
         return DropReason.TEXT_OVER_SILENCE, f"{len(text)} characters in {length_s:.2f} s: {text[:80]!r}"
