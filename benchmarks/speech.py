@@ -1,13 +1,17 @@
-"""What transcribing costs over faster-whisper's own batched pipeline on the same audio, and that memory does not grow with the length.
+"""What transcribing costs over faster-whisper's own batched pipeline on the same audio, that memory does not grow with the length, and what
+junk costs the parser of subtitles.
 
-    python benchmarks/speech.py overhead [--minutes 10] [--repeats 3]
+    python benchmarks/speech.py overhead [--minutes 10] [--repeats 3] [--gaps 3600 3]
     python benchmarks/speech.py memory [--minutes 1 300]
+    python benchmarks/speech.py junk [--megabytes 2.5 5 10]
 
-Both use a tiny Whisper with random weights, made on the spot: nothing hides what we add. CPU seconds of this process, each side in turn,
-in one run. `overhead`: the audio lies in memory on both sides; `memory`: the whole stage over a video's file, in a process for each length.
+The first two use a tiny Whisper with random weights, made on the spot: nothing hides what we add. CPU seconds of this process, each side in
+turn, in one run. `overhead`: the audio lies in memory on both sides; `memory`: the whole stage over a video's file, in a process for each
+length; `junk`: from bytes to utterances.
 """
 
 import argparse
+import math
 import resource
 import statistics
 import subprocess
@@ -96,18 +100,22 @@ def overhead(minutes: float, repeats: int, language: str | None, max_gap_s: floa
 
 
 def write_sound(path: Path, minutes: float) -> None:
-    """The audio as FLAC in Matroska, ten seconds in memory at a time."""
+    """The audio as FLAC in Matroska: the packets of one minute over and over."""
     import av
 
-    once = made_audio(1)
+    once = made_audio(min(1.0, minutes))
     with av.open(str(path), "w", format="matroska") as container:
         stream = container.add_stream("flac", rate=16_000, layout="mono")
-        for number in range(round(minutes * 6)):
-            start = number * 160_000 % (once.shape[0] - 160_000 + 1)
-            frame = av.AudioFrame.from_ndarray((once[None, start : start + 160_000] * 32767).astype(np.int16), "s16", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, number * 160_000, Fraction(1, RATE_HZ)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        frame = av.AudioFrame.from_ndarray((once[None] * 32767).astype(np.int16), "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)
+        packets = [(bytes(one), one.pts, one.duration) for one in (*stream.encode(frame), *stream.encode(None)) if one.size]
+        for turn in range(math.ceil(minutes)):
+            for data, pts, duration in packets:
+                packet = av.Packet(data)
+                packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, RATE_HZ), True
+                packet.pts = packet.dts = pts + turn * once.shape[0]
+                packet.duration = duration
+                container.mux(packet)
 
 
 def stage_over(preset: ModelPreset, path: Path, seconds: float) -> tuple[TranscribeVideos, VideoRecord]:
@@ -157,6 +165,42 @@ def memory(lengths_min: list[float]) -> None:
             subprocess.run(command, check=True)
 
 
+_CUE = "00:00:{0:02d}.000 --> 00:00:{1:02d}.000\n"
+# A piece of each file, repeated up to its size.
+JUNK = {
+    "WebVTT": "".join(_CUE.format(n, n + 1) + f"<v Anna>Sentence <i>number</i> {n} of many &amp; more\n\n" for n in range(50)),
+    "SubRip": "".join(f"{n}\n" + _CUE.format(n, n + 1).replace(".", ",") + f"{{\\an8}}Sentence number {n}\n\n" for n in range(50)),
+    "rolling": "".join(
+        _CUE.format(n, n + 1) + f"line {n - 1} of it\nline<00:00:{n:02d}.300><c> {n}</c><00:00:{n:02d}.600><c> of it</c>\n\n"
+        for n in range(1, 50)
+    ),
+    "Chinese": _CUE.format(1, 2) + "今天天气很好所以我们去公园散步" * 600 + "\n\n",
+    "one word": _CUE.format(1, 2) + "中" + "a" * 9_000 + "\n\n",
+    "brackets": _CUE.format(1, 2) + "[aaaa (♪" * 1200 + "\n\n",
+    "times": _CUE.format(1, 2),
+    "word times": _CUE.format(1, 2) + "<00:00:01.500>" * 700 + "\n\n",
+    "one line": "00:00:01.000 --> ",
+    "tags": "<c><",
+    "noise": np.random.default_rng(1).integers(0, 256, 100_000, dtype=np.uint8).tobytes().decode("latin-1"),
+}
+
+
+def junk(megabytes: list[float]) -> None:
+    """CPU seconds and what came out."""
+    from internvid_pipeline.text.transcripts import subtitle_utterances
+
+    print(f"| {' | '.join(['file', *(f'{size:g} MB, CPU s' for size in megabytes), 'utterances', 'lost'])} |")
+    for name, piece in JUNK.items():
+        unit = piece.encode()
+        cells = []
+        for size in megabytes:
+            data = b"WEBVTT\n\n" + unit * round(size * 1e6 / len(unit))
+            start = time.process_time()
+            said, lost = subtitle_utterances(data, "en", 0.0)
+            cells.append(f"{time.process_time() - start:.2f}")
+        print(f"| {' | '.join([name, *cells, str(len(said)), str(len(lost))])} |", flush=True)
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -167,6 +211,8 @@ def main() -> None:
     first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; the default setting without it")
     second = parts.add_parser("memory")
     second.add_argument("--minutes", type=float, nargs="+", default=[1, 60, 300])
+    fourth = parts.add_parser("junk")
+    fourth.add_argument("--megabytes", type=float, nargs="+", default=[2.5, 5, 10])
     third = parts.add_parser("one")
     third.add_argument("arguments", nargs=3)
     given = parser.parse_args()
@@ -178,6 +224,8 @@ def main() -> None:
                 overhead(given.minutes, given.repeats, language, max_gap_s)
     elif given.what == "memory":
         memory(given.minutes)
+    elif given.what == "junk":
+        junk(given.megabytes)
     else:
         one_length(given.arguments[0], given.arguments[1], float(given.arguments[2]))
 
