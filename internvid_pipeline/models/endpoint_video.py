@@ -9,27 +9,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.errors import ContractError, InternvidError, ModelError
+from internvid_pipeline.errors import InternvidError, ModelError
 from internvid_pipeline.models.base import Answer, Finish, VideoFrames
-from internvid_pipeline.models.chat_endpoint import ChatEndpoint, outcome_of
+from internvid_pipeline.models.chat_endpoint import EndpointModel, outcome_of
 
 _FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal"}
 
 
-class EndpointVideoCaptioner:
-    """A VideoCaptioner. Temperature 0; whether the server then always says the same is up to it."""
-
-    is_stand_in = False
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Touches no network. Raises SetupError where the environment lacks the server's key."""
-        if preset.endpoint is None:
-            raise ContractError(f"model {preset.name!r} has no endpoint")
-        self.name = preset.published_name
-        self.commit = preset.published_commit
-        self._preset = preset
-        self._endpoint = ChatEndpoint(preset.endpoint)
+class EndpointVideoCaptioner(EndpointModel):
+    """A VideoCaptioner."""
 
     def prepared(self, video: VideoFrames, prompt: str) -> "Future[dict[str, Any]]":
         """Sends the request; see `base.VideoCaptioner`."""
@@ -49,12 +37,7 @@ class EndpointVideoCaptioner:
         for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
             data = base64.b64encode(jpeg).decode()
             content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
-        return {
-            "model": self._preset.repository,
-            "messages": [{"role": "user", "content": [*content, _text(prompt)]}],
-            "max_tokens": self._preset.max_new_tokens,
-            "temperature": 0,
-        }
+        return self._asking([*content, _text(prompt)])
 
 
 def _text(text: str) -> dict[str, str]:

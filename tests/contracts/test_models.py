@@ -207,7 +207,7 @@ def recogniser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 class TestSpeechRecogniser:
     def test_says_what_it_is(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
-        assert isinstance(recogniser[0], SpeechRecogniser)
+        assert isinstance(recogniser[0], SpeechRecogniser) and recogniser[0].batch_size >= 1
         check_identity(*recogniser)
 
     @pytest.mark.parametrize(("language", "in_english"), [(None, False), ("zh", True)])
