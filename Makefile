@@ -84,12 +84,14 @@ bench-lists: $(VENV)/.dev ## measure how a list of a million clips becomes parti
 bench-speech: $(VENV)/.dev ## measure transcribing beside faster-whisper's batched pipeline, and its memory from a minute to five hours of sound
 	@nice -n 5 $(BIN)/python benchmarks/speech.py overhead
 	@nice -n 5 $(BIN)/python benchmarks/speech.py memory
+	@nice -n 5 $(BIN)/python benchmarks/speech.py junk
 
 bench-endpoint: $(VENV)/.dev ## measure what captions by an HTTP endpoint get out of a server that misbehaves (a minute)
 	@$(BIN)/python benchmarks/endpoint.py
 
 bench-gpu: $(VENV)/.dev ## measure models of true shapes on a GPU (tiny ones on the CPU where there is none)
 	@$(BIN)/python benchmarks/gpu/models.py
+	@$(BIN)/python benchmarks/gpu/transcribe.py
 
 bench-report: $(VENV)/.dev ## what `internvid report` takes over ten million clips (makes tables first: two minutes, 1 GB of disk)
 	@$(BIN)/python benchmarks/report_scale.py

@@ -30,8 +30,8 @@ class FuseCaptionsConfig(Section):
     """What is fused, and how it is asked."""
 
     model: PresetField = Field(
-        default_factory=lambda: load_preset("flan-t5-large"),
-        description="Preset of a language model (task summary). InternVid2 took Vicuna-1.5 (appendix B): an instruct model does it better.",
+        default_factory=lambda: load_preset("qwen3-4b-instruct"),
+        description="Preset of a language model that follows instructions (task summary); InternVid2's was Vicuna-1.5 (appendix B).",
     )
     visual_scales: tuple[CaptionScale, ...] = Field(
         default=(CaptionScale.FUSED, CaptionScale.VLM, CaptionScale.FINE, CaptionScale.COARSE),

@@ -18,16 +18,15 @@ from internvid_pipeline.errors import ItemError, is_machine_fault
 from internvid_pipeline.media.container import quiet_ffmpeg
 from internvid_pipeline.media.limits import MediaLimits, work_deadline_s
 from internvid_pipeline.media.speech_audio import AudioTrack, audio_tracks, choose_tracks, read_sound
-from internvid_pipeline.models.listening import ListenConfig, Lost, ahead, hear, in_language, utterances_of
+from internvid_pipeline.models.listening import ListenConfig, Lost, ahead, hear, in_language, utterances_of, with_english
 from internvid_pipeline.models.speech_windows import SpeechWindow, speech_windows
 from internvid_pipeline.models.voice import VoiceConfig
 from internvid_pipeline.records import DropReason, SpeechSource, TranscriptRecord, Utterance, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome, PartDrop, Resources, Stage, WorkerContext
-from internvid_pipeline.text.languages import UNKNOWN, bcp47, primary, same_language
+from internvid_pipeline.text.languages import UNKNOWN, bcp47, same_language
 from internvid_pipeline.text.transcripts import main_language, sidecar_files, subtitle_utterances
 
 _PER_SECOND_S = 20.0  # large-v3 on a slow CPU
-_WINDOWS_AHEAD = 8  # 2 MB each
 
 
 class TranscribeVideosConfig(Section):
@@ -138,8 +137,7 @@ class TranscribeVideos(Stage[TranscribeVideosConfig, VideoRecord, TranscriptReco
             if self._recogniser is not None and job.has_sound:
                 job.path = self.worker.root.local_file(video.media, self.worker.scratch)
                 tracks = choose_tracks(audio_tracks(job.path, self.config.limits), self.config.tracks)
-                if tracks and not self._is_covered(job, tracks[0], self._recogniser):
-                    job.tracks = {track.index: _Track() for track in tracks}
+                job.tracks = {track.index: _Track() for track in tracks if not self._is_covered(job, track, self._recogniser)}
         except ItemError as error:
             job.error = error
         return job
@@ -162,8 +160,9 @@ class TranscribeVideos(Stage[TranscribeVideosConfig, VideoRecord, TranscriptReco
         written = [row.language for row in job.rows if row.source == SpeechSource.MANUAL and row.language != UNKNOWN]
         if self.config.recognise == "always" or not written:
             return False
-        automatic = next((row.language for row in job.rows if row.source == SpeechSource.AUTOMATIC), UNKNOWN)
-        known = (bcp47(track.language), bcp47(job.video.language), automatic)
+        known = [bcp47(track.language)]
+        if track.is_default:  # what is known of the video is not known of a second track
+            known += [bcp47(job.video.language), *(row.language for row in job.rows if row.source == SpeechSource.AUTOMATIC)]
         spoken = next((code for code in known if code != UNKNOWN), UNKNOWN)
         if spoken == UNKNOWN:
             first = next(self._windows_of(job, track.index), None)
@@ -189,15 +188,15 @@ class TranscribeVideos(Stage[TranscribeVideosConfig, VideoRecord, TranscriptReco
                     job.path.unlink(missing_ok=True)
 
     def _listen(self, jobs: Sequence[_Job], recogniser: models.SpeechRecogniser) -> None:
-        assert self.config.recogniser is not None
-        config, size = self.config.listen, self.config.recogniser.batch_size
-        for (number, index), window, heard in hear(ahead(self._windows(jobs), size + _WINDOWS_AHEAD), recogniser, size, config):
+        config, size = self.config.listen, recogniser.batch_size
+        heard = hear(ahead(self._windows(jobs), size), recogniser, size, config)
+        entries = with_english(heard, recogniser) if self.config.in_english else ((*entry, None) for entry in heard)
+        for (number, index), window, found, english in entries:
             job = jobs[number]
-            said, lost = utterances_of(window, heard, config)
+            said, lost = utterances_of(window, found, config)
             job.tracks[index].said += said
-            if self.config.in_english and said and primary(heard.language) != "en":
-                again = recogniser.recognise([window.samples], None if heard.language == UNKNOWN else heard.language, in_english=True)
-                translated, unsaid = utterances_of(window, again[0], config)
+            if said and english is not None:
+                translated, unsaid = utterances_of(window, english, config)
                 job.tracks[index].in_english += in_language(translated, "en")
                 lost += unsaid
             job.losses += [_part(job.video, f"{SpeechSource.RECOGNISED}/audio-{index}", one) for one in lost]

@@ -29,7 +29,8 @@ class TranslateSpeechConfig(Section):
         description="English transcripts of the same clip that are taken for the translation, the first that is there.",
     )
     model: PresetField | None = Field(
-        default_factory=lambda: load_preset("flan-t5-large"), description="Preset of a language model (task summary); null: none."
+        default_factory=lambda: load_preset("qwen3-4b-translator"),
+        description="Preset of a language model that follows instructions (task summary); null: none.",
     )
     uncertain_model: PresetField | None = Field(
         default=None, description="Asked instead where the language is less certain; it is not told the language. Null: `model` is asked."

@@ -13,6 +13,23 @@ __all__ = ["MadeVideo", "Shot", "Sound", "make_demo_videos", "make_video"]
 
 _RECIPES_VERSION = 1  # raise it when the same name should hold another video: files of other versions are made again
 _SENTENCE = "The quick brown fox jumps over the lazy dog. This is a test of the spoken language."
+# Subtitles beside the videos, as people write them: one in each of four scripts, of which the first also marks music.
+_SUBTITLES = {
+    "01_cuts_motion.en.srt": (
+        "1\n00:00:00,300 --> 00:00:02,000\nColours flow into one another.\n\n2\n00:00:02,400 --> 00:00:03,900\n[Music]\n\n"
+        "3\n00:00:04,100 --> 00:00:09,500\nSquares, then a set that never ends,\nand last of all a ball that bounces 🏀\n"
+    ),
+    "02_speech.en.vtt": (
+        "WEBVTT\n\n00:00.200 --> 00:03.000\nThe quick brown fox jumps over the lazy dog.\n\n"
+        "00:04.300 --> 00:07.000\nThis is a test of the spoken language.\n"
+    ),
+    "06_portrait_rotated.ar.vtt": (
+        "WEBVTT\n\n00:00.500 --> 00:01.900\nكلمة تتجه إلى الأعلى 😀\n\n00:02.200 --> 00:04.500\nثم كرة تتحرك على الشاشة.\n"
+    ),
+    "09_spaces, имя и 名前.zh-Hans.vtt": (
+        "WEBVTT\n\n00:00.400 --> 00:02.300\n格子在慢慢移动。\n\n00:02.700 --> 00:04.600\n然后颜色变成了云🌸。\n"
+    ),
+}
 _DUPLICATE, _BROKEN, _EMPTY = "07_duplicate_of_01.mp4", "10_broken_no_moov.mp4", "11_empty.mp4"
 _NTSC_FPS, _FILM_FPS = Fraction(30000, 1001), Fraction(24000, 1001)
 
@@ -25,9 +42,9 @@ class _Recipe:
 
 
 def make_demo_videos(folder: str | os.PathLike[str]) -> list[MadeVideo]:
-    """Make eleven small files in `folder` (made if absent), in the order of their names; about a minute of video.
+    """Make eleven small videos in `folder` (made if absent), in the order of their names, about a minute in all, and subtitles beside four.
 
-    Two of them cannot be opened and one is a copy, on purpose. A file that is there and complete is left alone, so that a second
+    Two of the videos cannot be opened and one is a copy, on purpose. A file that is there and complete is left alone, so that a second
     call costs next to nothing. Raises SetupError where no ffmpeg is found (two shots are footage from its test sources).
     """
     home = Path(folder)
@@ -38,6 +55,8 @@ def make_demo_videos(folder: str | os.PathLike[str]) -> list[MadeVideo]:
     _keep(home / _DUPLICATE, content)
     _keep(home / _BROKEN, content[: len(content) // 2])
     _keep(home / _EMPTY, b"")
+    for name, text in _SUBTITLES.items():
+        _keep(home / name, text.encode())
     made += [
         replace(first, path=home / _DUPLICATE, note=f"a copy of {first.path.name}, byte by byte"),
         MadeVideo(home / _BROKEN, (), 0, 0.0, f"broken: the first half of {first.path.name}, without the table of frames at its end"),

@@ -95,6 +95,7 @@ _ADAPTERS: Mapping[tuple[Task, str], str] = {
     ("speech", "stand-in"): "stand_in_speech:StandInRecogniser",
     ("summary", "seq2seq"): "seq2seq:Seq2SeqSummariser",
     ("summary", "instruct"): "instruct:InstructSummariser",
+    ("summary", "openai"): "endpoint_text:EndpointSummariser",
     ("summary", "stand-in"): "stand_ins:StandInSummariser",
     ("video_caption", "transformers"): "transformers_video:TransformersVideoCaptioner",
     ("video_caption", "vllm"): "vllm_video:VllmVideoCaptioner",

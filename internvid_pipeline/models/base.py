@@ -149,6 +149,10 @@ class Recognition:
 class SpeechRecogniser(Model, Protocol):
     """From sounds of up to 30 s to words."""
 
+    @property
+    def batch_size(self) -> int:
+        """How many sounds fill the device; a call may hold more or fewer."""
+
     def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
         """The language of each (BCP-47) and its probability."""
 

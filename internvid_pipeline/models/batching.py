@@ -1,6 +1,7 @@
 """Batches that fill the device and no more: by count and by cost, smaller ones after it ran out of memory."""
 
 import gc
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -76,9 +77,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _empty_cache() -> None:
-    import torch
-
-    cuda: Any = torch.cuda
     gc.collect()
-    if cuda.is_available():
-        cuda.empty_cache()
+    torch: Any = sys.modules.get("torch")  # CTranslate2 works without it
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -15,8 +15,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from internvid_pipeline.config.presets import EndpointConfig
-from internvid_pipeline.errors import InternvidError, ModelError, SetupError, StorageError
+from internvid_pipeline.config.presets import EndpointConfig, ModelPreset
+from internvid_pipeline.errors import ContractError, InternvidError, ModelError, SetupError, StorageError
 from internvid_pipeline.models.http_post import Connection, Fault, Reply
 from internvid_pipeline.storage import redacted
 
@@ -149,6 +149,30 @@ class ChatEndpoint:
         with self._changed:
             heapq.heappush(self._waiting, (now + (backoff_s if wait_s is None else wait_s), next(self._numbers), job))
             self._changed.notify()
+
+
+class EndpointModel:
+    """What models behind a server have in common. Temperature 0; whether the server then always says the same is up to it."""
+
+    is_stand_in = False
+
+    def __init__(self, preset: ModelPreset) -> None:
+        """Touches no network. Raises SetupError where the environment lacks the server's key."""
+        if preset.endpoint is None:
+            raise ContractError(f"model {preset.name!r} has no endpoint")
+        self.name = preset.published_name
+        self.commit = preset.published_commit
+        self._preset = preset
+        self._endpoint = ChatEndpoint(preset.endpoint)
+
+    def _asking(self, content: str | list[dict[str, Any]]) -> dict[str, Any]:
+        """A request of one message, as OpenAI's API takes it."""
+        return {
+            "model": self._preset.repository,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": self._preset.max_new_tokens,
+            "temperature": 0,
+        }
 
 
 def outcome_of(answer: "Future[dict[str, Any]]", read: Callable[[dict[str, Any]], Any]) -> Any:

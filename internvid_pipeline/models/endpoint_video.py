@@ -9,28 +9,16 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.errors import ContractError, InternvidError, ModelError
+from internvid_pipeline.errors import InternvidError, ModelError
 from internvid_pipeline.media.picture_type import frame_format
 from internvid_pipeline.models.base import Answer, Finish, VideoFrames
-from internvid_pipeline.models.chat_endpoint import ChatEndpoint, outcome_of
+from internvid_pipeline.models.chat_endpoint import EndpointModel, outcome_of
 
 _FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal"}
 
 
-class EndpointVideoCaptioner:
-    """A VideoCaptioner. Temperature 0; whether the server then always says the same is up to it."""
-
-    is_stand_in = False
-
-    def __init__(self, preset: ModelPreset) -> None:
-        """Touches no network. Raises SetupError where the environment lacks the server's key."""
-        if preset.endpoint is None:
-            raise ContractError(f"model {preset.name!r} has no endpoint")
-        self.name = preset.published_name
-        self.commit = preset.published_commit
-        self._preset = preset
-        self._endpoint = ChatEndpoint(preset.endpoint)
+class EndpointVideoCaptioner(EndpointModel):
+    """A VideoCaptioner."""
 
     def prepared(self, video: VideoFrames, prompt: str) -> "Future[dict[str, Any]]":
         """Sends the request; see `base.VideoCaptioner`."""
@@ -38,7 +26,7 @@ class EndpointVideoCaptioner:
 
     def answers(self, prepared: "Sequence[Future[dict[str, Any]]]") -> list[Answer]:
         """Waits for the answers, which may come in any order; see `base.VideoCaptioner`."""
-        found = (outcome_of(future, _read) for future in prepared)
+        found = (outcome_of(future, read_completion) for future in prepared)
         return [Answer("", error=one) if isinstance(one, InternvidError) else one for one in found]
 
     def close(self) -> None:
@@ -50,19 +38,14 @@ class EndpointVideoCaptioner:
         for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
             address = f"data:image/{frame_format(jpeg)};base64,{base64.b64encode(jpeg).decode()}"
             content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": address}}]
-        return {
-            "model": self._preset.repository,
-            "messages": [{"role": "user", "content": [*content, _text(prompt)]}],
-            "max_tokens": self._preset.max_new_tokens,
-            "temperature": 0,
-        }
+        return self._asking([*content, _text(prompt)])
 
 
 def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def _read(reply: dict[str, Any]) -> Answer:
+def read_completion(reply: dict[str, Any]) -> Answer:
     """The first choice of a completion. Raises ModelError where there is none."""
     try:
         choice = reply["choices"][0]

@@ -12,8 +12,8 @@ from internvid_pipeline.config.model import Section
 from internvid_pipeline.models.base import Recognition, SpeechRecogniser, one_each
 from internvid_pipeline.models.speech_windows import SpeechWindow
 from internvid_pipeline.records import DropReason, SpokenWord, Utterance
-from internvid_pipeline.text.guards import compression_ratio, repeated_share
-from internvid_pipeline.text.languages import UNKNOWN, same_language
+from internvid_pipeline.text.guards import compression_ratio, learnt_by_heart, repeated_share
+from internvid_pipeline.text.languages import UNKNOWN, primary, same_language
 from internvid_pipeline.text.non_speech import without_marks
 from internvid_pipeline.text.words import joined
 
@@ -24,7 +24,8 @@ _LEAST_FOR_LANGUAGE_S = 2.0  # shorter spans are taken to be in the language of 
 
 
 class GuardConfig(Section):
-    """What is taken for made up. The first three are Whisper's own (arXiv:2212.04356, section 4.5); the others are ours."""
+    """What is taken for made up. The first three are Whisper's own (arXiv:2212.04356, section 4.5), the last is of arXiv:2501.11378; the
+    others are ours."""
 
     no_speech_probability: float = Field(
         default=0.6, ge=0, le=1, description="A window above this, and below `mean_log_probability`, is `no_speech`."
@@ -40,12 +41,23 @@ class GuardConfig(Section):
         le=10_000,
         description="Faster text is `text_over_silence`: no sound stands for it. Fast talkers reach 25.",
     )
+    learnt_by_heart: bool = Field(
+        default=True,
+        description="Subtitlers' credits that recognisers have learnt from subtitles, and `thanks for watching` and the like above "
+        "`no_speech_probability`, are `text_over_silence`.",
+    )
 
 
 class ListenConfig(Section):
     """How windows become utterances."""
 
-    max_gap_s: float = Field(default=3.0, ge=0, le=3600, description="Speech further apart is heard in windows of its own.")
+    max_gap_s: float = Field(
+        default=3600.0,
+        ge=0,
+        le=3600,
+        description="Speech further apart is heard in windows of its own. A window that is half full takes a recogniser as long as a full "
+        "one: the bound costs time (benchmarks/README.md), and faster-whisper has none.",
+    )
     min_language_probability: float = Field(
         default=0.8,
         ge=0,
@@ -113,13 +125,7 @@ def hear(
     language: str | None = None,
 ) -> Iterator[tuple[K, SpeechWindow, Recognition]]:
     """Each window with what was heard in it, `batch_size` in a call; a window in several languages comes in parts."""
-    batch: list[tuple[K, SpeechWindow]] = []
-    for entry in windows:
-        batch.append(entry)
-        if len(batch) >= batch_size:
-            yield from _hear_batch(batch, recogniser, config, language)
-            batch = []
-    if batch:
+    for batch in _chunks(windows, batch_size):
         yield from _hear_batch(batch, recogniser, config, language)
 
 
@@ -135,6 +141,35 @@ def _hear_batch(
         else:
             again = recogniser.recognise([part.samples for part in parts])
             yield from ((key, part, answer) for part, answer in zip(parts, again, strict=True))
+
+
+def with_english(
+    heard: Iterable[tuple[K, SpeechWindow, Recognition]], recogniser: SpeechRecogniser
+) -> Iterator[tuple[K, SpeechWindow, Recognition, Recognition | None]]:
+    """Each window also with the recogniser's own English of it; None where it is English or holds no words. Windows in one language are
+    asked about together, as many as fill the device."""
+    for entries in _chunks(heard, recogniser.batch_size):
+        asked: dict[str, list[int]] = {}
+        for number, (_, _, found) in enumerate(entries):
+            if found.words and primary(found.language) != "en":
+                asked.setdefault(found.language, []).append(number)
+        english: dict[int, Recognition] = {}
+        for language, numbers in asked.items():
+            sounds = [entries[number][1].samples for number in numbers]
+            answers = recogniser.recognise(sounds, None if language == UNKNOWN else language, in_english=True)
+            english.update(zip(numbers, one_each(recogniser, answers, len(sounds)), strict=True))
+        yield from ((*entry, english.get(number)) for number, entry in enumerate(entries))
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    chunk: list[T] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _by_language(window: SpeechWindow, recogniser: SpeechRecogniser) -> list[SpeechWindow]:
@@ -163,7 +198,7 @@ def utterances_of(window: SpeechWindow, heard: Recognition, config: ListenConfig
     lost: list[Lost] = []
     for words in _sentences(window, heard, config.max_pause_s):
         said = without_marks(words)
-        problem = _problem(words, said, config.guards)
+        problem = _problem(words, said, config.guards, heard.no_speech_probability > config.guards.no_speech_probability)
         if problem is not None:
             lost.append(Lost(words[0].start_s, words[-1].end_s, *problem))
         else:
@@ -196,7 +231,9 @@ def _doubt(heard: Recognition, guards: GuardConfig) -> tuple[DropReason, str] | 
     return None
 
 
-def _problem(words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: GuardConfig) -> tuple[DropReason, str] | None:
+def _problem(
+    words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: GuardConfig, is_doubtful: bool
+) -> tuple[DropReason, str] | None:
     """Why an utterance is left out. said: its words without marks."""
     if not said:
         return DropReason.NON_SPEECH, f"marks only: {joined(words)[:80]!r}"
@@ -204,6 +241,8 @@ def _problem(words: Sequence[SpokenWord], said: Sequence[SpokenWord], guards: Gu
     share = repeated_share([word.text for word in said])
     if share > guards.repeated_share and len(said) > 4:
         return DropReason.REPETITION, f"{share:.0%} the same words over and over: {text[:80]!r}"
+    if guards.learnt_by_heart and learnt_by_heart(text, is_doubtful):
+        return DropReason.TEXT_OVER_SILENCE, f"recognisers know this by heart: {text[:80]!r}"
     length_s = said[-1].end_s - said[0].start_s
     if len(text) > guards.most_chars_per_s * max(length_s, 0.2):
         return DropReason.TEXT_OVER_SILENCE, f"{len(text)} characters in {length_s:.2f} s: {text[:80]!r}"

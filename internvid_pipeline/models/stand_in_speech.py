@@ -15,6 +15,7 @@ class StandInRecogniser(StandIn):
     """A SpeechRecogniser: ` a loud high voice for 2.4 seconds`, in the language `und`. It never says what is said."""
 
     name = "stand-in-recogniser"
+    batch_size = 4
 
     def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
         """See `base.SpeechRecogniser`."""

@@ -11,7 +11,7 @@ from typing import Any
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.torch_setup import import_torch
 
-_TEXT = [
+SENTENCES = [
     "a man is riding a bicycle on the street",
     "a dog runs in the park",
     "two people are cooking in a kitchen",
@@ -101,82 +101,6 @@ def save_tiny_open_clip(folder: Path) -> ModelPreset:
     preprocess = {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": shape, "preprocess_cfg": preprocess}), encoding="utf-8")
     return preset
-
-
-def save_tiny_whisper(folder: Path) -> ModelPreset:
-    """A multilingual Whisper of two layers a part, in transformers' form; returns the preset that loads it."""
-    preset = ModelPreset(
-        name="tiny-whisper", task="speech", adapter="whisper", repository=str(folder.resolve()), max_new_tokens=12, batch_size=4
-    )
-    torch = import_torch(preset)
-    import transformers
-
-    tokenizer, languages = _whisper_tokenizer(folder)
-    number = tokenizer.token_to_id
-    end, begin = number("<|endoftext|>"), number("<|startoftranscript|>")
-    shape: dict[str, Any] = {f"{part}_{size}": 2 for part in ("encoder", "decoder") for size in ("layers", "attention_heads")}
-    widths = {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_mel_bins": 80}
-    ends = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": begin}
-    config = transformers.WhisperConfig(
-        vocab_size=tokenizer.get_vocab_size(), **shape, **widths, **ends, suppress_tokens=[], begin_suppress_tokens=[end]
-    )
-    torch.manual_seed(SEED)
-    model = transformers.WhisperForConditionalGeneration(config)
-    spread(torch, model)
-    with torch.no_grad():  # words, and neither times nor the end, are what this model likes to say
-        model.model.decoder.embed_tokens.weight[number("<|0.00|>") :] *= 0.01
-        model.model.decoder.embed_tokens.weight[end] *= 0.01
-    settings = transformers.GenerationConfig(**ends, suppress_tokens=[], begin_suppress_tokens=[end], max_length=448)
-    settings.lang_to_id = {f"<|{code}|>": number(f"<|{code}|>") for code in languages}
-    settings.task_to_id = {task: number(f"<|{task}|>") for task in ("transcribe", "translate")}
-    settings.no_timestamps_token_id = number("<|notimestamps|>")
-    settings.is_multilingual, settings.alignment_heads = True, [[0, 0], [1, 0]]
-    model.generation_config = settings
-    model.save_pretrained(folder)
-    transformers.WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
-    return preset
-
-
-def save_tiny_faster_whisper(folder: Path) -> ModelPreset:
-    """The same weights, converted for faster-whisper; returns the preset that loads them."""
-    source = folder.with_name(f"{folder.name}-source")
-    tiny = save_tiny_whisper(source)
-    from ctranslate2.converters import TransformersConverter
-
-    TransformersConverter(str(source), copy_files=["tokenizer.json", "preprocessor_config.json"]).convert(str(folder), force=True)
-    fields = {"name": "tiny-faster-whisper", "adapter": "faster-whisper", "repository": str(folder.resolve()), "dtype": "float32"}
-    return tiny.model_copy(update=fields)
-
-
-def _whisper_tokenizer(folder: Path) -> tuple[Any, list[str]]:
-    """Whisper's layout: text, end, begin, languages, tasks, marks, time stamps. Multilingual models are told by the empty word in their
-    vocabulary (CTranslate2)."""
-    import tokenizers
-    import transformers
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
-
-    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = tokenizers.decoders.ByteLevel()
-    trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=400, initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    bpe.train_from_iterator(_TEXT, trainer)
-    plain = json.loads(bpe.to_str())
-    plain["model"]["vocab"][""] = len(plain["model"]["vocab"])
-    bpe = tokenizers.Tokenizer.from_str(json.dumps(plain))
-    marks = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
-    special = [f"<|{name}|>" for name in ("endoftext", "startoftranscript", *LANGUAGES, *marks)]
-    times = [f"<|{i * 0.02:.2f}|>" for i in range(1501)]
-    bpe.add_special_tokens([tokenizers.AddedToken(name, special=True, normalized=False) for name in special])
-    bpe.add_tokens([tokenizers.AddedToken(name, special=False, normalized=False) for name in times])
-    folder.mkdir(parents=True, exist_ok=True)
-    merges = [tuple(pair) for pair in plain["model"]["merges"]]
-    own = transformers.WhisperTokenizer(vocab=plain["model"]["vocab"], merges=merges, additional_special_tokens=special[1:])
-    own.add_tokens(times)
-    own.save_pretrained(folder)
-    bpe.save(str(folder / "tokenizer.json"))
-    return bpe, list(LANGUAGES)
 
 
 def save_tiny_instruct(folder: Path) -> ModelPreset:
@@ -294,5 +218,5 @@ def byte_tokenizer(special_tokens: list[str], **names: Any) -> Any:
     bpe.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=special_tokens, show_progress=False)
-    bpe.train_from_iterator(_TEXT, trainer)
+    bpe.train_from_iterator(SENTENCES, trainer)
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **names)

@@ -12,46 +12,31 @@ import numpy as np
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import HeardWord, Recognition, Sound
 from internvid_pipeline.models.weights import loading, packages_for, weights_folder
+from internvid_pipeline.models.whisper_windows import MOST_TOKENS, RATE_HZ, WhisperWindows, own_code
 from internvid_pipeline.text.languages import bcp47
 
-_MOST_TOKENS = 448  # of a Whisper decoder, prompt included
 _BEGINNINGS, _ENDINGS = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # punctuation that belongs to the next or the last word
 _APART = 10_000  # frames (100 s) between windows on the made-up clock on which faster-whisper aligns the words of a batch
 
 
-class FasterWhisperRecogniser:
+class FasterWhisperRecogniser(WhisperWindows):
     """A SpeechRecogniser. Greedy, without sampling: the same sound gives the same words."""
-
-    is_stand_in = False
 
     def __init__(self, preset: ModelPreset) -> None:
         """Loads the weights. Raises SetupError where a package or the weights are missing or do not fit."""
-        self.name = preset.published_name
-        self.commit = preset.published_commit
-        self._preset = preset
+        super().__init__(preset)
         folder = weights_folder(preset)
         with packages_for(preset, "speech"):
             import ctranslate2
             from faster_whisper import WhisperModel
-        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-        number = {"cuda": "float16", "cpu": "int8"}[device] if preset.dtype == "auto" else preset.dtype
+        self._set_device("cuda" if ctranslate2.get_cuda_device_count() else "cpu")
+        number = {"cuda": "float16", "cpu": "int8"}[self._device] if preset.dtype == "auto" else preset.dtype
         with loading(preset, folder):
-            self._whisper: Any = WhisperModel(str(folder), device=device, compute_type=number, local_files_only=True)
+            self._whisper: Any = WhisperModel(str(folder), device=self._device, compute_type=number, local_files_only=True)
         self._tokenizers: dict[tuple[str, str], tuple[Any, list[int]]] = {}
 
-    def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
-        """See `base.SpeechRecogniser`."""
-        found = [one for batch in self._batches(sounds) for one in self._detected(self._encoded(self._features(batch)), len(batch))]
-        return [(bcp47(code), probability) for code, probability in found]
-
-    def recognise(self, sounds: Sequence[Sound], language: str | None = None, in_english: bool = False) -> list[Recognition]:
-        """See `base.SpeechRecogniser`."""
-        task = "translate" if in_english else "transcribe"
-        return [answer for batch in self._batches(sounds) for answer in self._batch(batch, language, task)]
-
-    def _batches(self, sounds: Sequence[Sound]) -> list[Sequence[Sound]]:
-        size = self._preset.batch_size
-        return [sounds[start : start + size] for start in range(0, len(sounds), size)]
+    def _languages_of(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        return self._detected(self._encoded(sounds), len(sounds))
 
     def _features(self, sounds: Sequence[Sound]) -> Any:
         from faster_whisper.audio import pad_or_trim
@@ -59,8 +44,12 @@ class FasterWhisperRecogniser:
         extract = self._whisper.feature_extractor
         return np.stack([pad_or_trim(extract(sound)[..., :-1]) for sound in sounds])
 
-    def _encoded(self, features: Any) -> Any:
-        return self._whisper.encode(features)
+    def _encoded(self, sounds: Sequence[Sound]) -> Any:
+        """(n, 1500, d) as CTranslate2 holds it. On a CPU one window after the other: attention takes 9 MB a window and head, and sixteen
+        windows at once are dearer than one by one (benchmarks/README.md)."""
+        if self._device != "cpu":
+            return self._whisper.encode(self._features(sounds))
+        return _storage(np.concatenate([np.asarray(self._whisper.encode(self._features([sound]))) for sound in sounds]))
 
     def _detected(self, encoded: Any, count: int) -> list[tuple[str, float]]:
         """Whisper's own codes (`jw`) and probabilities."""
@@ -69,8 +58,11 @@ class FasterWhisperRecogniser:
         return [(ranked[0][0][2:-2], float(ranked[0][1])) for ranked in self._whisper.model.detect_language(encoded)]
 
     def _batch(self, sounds: Sequence[Sound], language: str | None, task: str) -> list[Recognition]:
-        encoded = self._encoded(self._features(sounds))
-        detected = self._detected(encoded, len(sounds)) if language is None else [(self._own_code(language), 1.0)] * len(sounds)
+        encoded = self._encoded(sounds)
+        if language is None:
+            detected = self._detected(encoded, len(sounds))
+        else:
+            detected = [(own_code(language, self._whisper.supported_languages), 1.0)] * len(sounds)
         results = self._generated(encoded, [code for code, _ in detected], task)
         codes = list(dict.fromkeys(code for code, _ in detected))
         answers: dict[int, Recognition] = {}
@@ -78,17 +70,12 @@ class FasterWhisperRecogniser:
             rows = [i for i, (found, _) in enumerate(detected) if found == code]
             # Words are aligned with one language's prompt for a whole batch: those of several languages by turns.
             part = encoded if len(codes) == 1 else _rows_of(encoded, rows)
-            words = self._aligned(part, code, task, [results[i] for i in rows], [sounds[i].shape[0] / 16_000 for i in rows])
+            words = self._aligned(part, code, task, [results[i] for i in rows], [sounds[i].shape[0] / RATE_HZ for i in rows])
             for i, said in zip(rows, words, strict=True):
                 log_probability = float(results[i].scores[0]) * _mean_factor(results[i])
                 no_speech = round(float(results[i].no_speech_prob), 4)
                 answers[i] = Recognition(said, bcp47(code), round(detected[i][1], 4), round(log_probability, 4), no_speech)
         return [answers[i] for i in range(len(sounds))]
-
-    def _own_code(self, language: str) -> str:
-        """Whisper's code of a BCP-47 tag; English where it does not know the language."""
-        known: dict[str, str] = {bcp47(code): code for code in self._whisper.supported_languages}
-        return known.get(language, known.get(language.split("-")[0], "en"))
 
     def _tokenizer(self, code: str, task: str) -> tuple[Any, list[int]]:
         """The tokenizer for a language and a task, and the tokens that are never said."""
@@ -110,7 +97,7 @@ class FasterWhisperRecogniser:
             encoded,
             prompts,
             beam_size=1,
-            max_length=min(_MOST_TOKENS, len(prompts[0]) + self._preset.max_new_tokens),
+            max_length=min(MOST_TOKENS, len(prompts[0]) + self._preset.max_new_tokens),
             suppress_blank=True,
             suppress_tokens=suppressed,
             return_scores=True,
@@ -139,7 +126,13 @@ def _rows_of(encoded: Any, rows: Sequence[int]) -> Any:
     import ctranslate2
 
     on_cpu = encoded if encoded.device == "cpu" else encoded.to_device(ctranslate2.Device.cpu)
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(np.asarray(on_cpu)[list(rows)]))
+    return _storage(np.ascontiguousarray(np.asarray(on_cpu)[list(rows)]))
+
+
+def _storage(array: Any) -> Any:
+    import ctranslate2
+
+    return ctranslate2.StorageView.from_array(array)
 
 
 def _mean_factor(result: Any) -> float:

@@ -8,23 +8,18 @@ from internvid_pipeline.errors import SetupError
 from internvid_pipeline.models.base import HeardWord, Recognition, Sound
 from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
 from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
+from internvid_pipeline.models.whisper_windows import MOST_TOKENS, RATE_HZ, WhisperWindows, own_code
 from internvid_pipeline.text.languages import bcp47
 
-_RATE_HZ = 16_000
 _PROMPT_TOKENS = 4  # begin, language, task, no time stamps
-_MOST_TOKENS = 448
 
 
-class TransformersWhisperRecogniser:
+class TransformersWhisperRecogniser(WhisperWindows):
     """A SpeechRecogniser. Greedy; times of words from the attention heads that the checkpoint names."""
-
-    is_stand_in = False
 
     def __init__(self, preset: ModelPreset) -> None:
         """Loads the weights. Raises SetupError where a package or the weights are missing or do not fit."""
-        self.name = preset.published_name
-        self.commit = preset.published_commit
-        self._preset = preset
+        super().__init__(preset)
         folder = weights_folder(preset)
         self._torch = import_torch(preset)
         with packages_for(preset):
@@ -32,7 +27,8 @@ class TransformersWhisperRecogniser:
             from transformers.utils import logging as hf_logging
         hf_logging.disable_progress_bar()
         hf_logging.set_verbosity_error()  # each call warns of arguments that Whisper's own `generate` adds
-        self._device, self._dtype = device_and_dtype(self._torch, preset)
+        device, self._dtype = device_and_dtype(self._torch, preset)
+        self._set_device(device.type)
         with loading(preset, folder):
             self._features: Any = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
             self._tokenizer: Any = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
@@ -45,24 +41,11 @@ class TransformersWhisperRecogniser:
         if not self._languages or not self._model.generation_config.alignment_heads:
             raise SetupError(f"model {preset.name!r}: generation_config.json lacks lang_to_id or alignment_heads; take OpenAI's own files")
 
-    def languages(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
-        """See `base.SpeechRecogniser`."""
-        found = []
-        for batch in self._batches(sounds):
-            found += [(bcp47(code), probability) for code, probability, _ in self._first_look(self._inputs(batch))]
-        return found
-
-    def recognise(self, sounds: Sequence[Sound], language: str | None = None, in_english: bool = False) -> list[Recognition]:
-        """See `base.SpeechRecogniser`."""
-        task = "translate" if in_english else "transcribe"
-        return [answer for batch in self._batches(sounds) for answer in self._batch(batch, language, task)]
-
-    def _batches(self, sounds: Sequence[Sound]) -> list[Sequence[Sound]]:
-        size = self._preset.batch_size
-        return [sounds[start : start + size] for start in range(0, len(sounds), size)]
+    def _languages_of(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        return [(code, probability) for code, probability, _ in self._first_look(self._inputs(sounds))]
 
     def _inputs(self, sounds: Sequence[Sound]) -> Any:
-        return self._features(list(sounds), sampling_rate=_RATE_HZ, return_tensors="pt").input_features.to(self._device, self._dtype)
+        return self._features(list(sounds), sampling_rate=RATE_HZ, return_tensors="pt").input_features.to(self._device, self._dtype)
 
     def _first_look(self, inputs: Any) -> list[tuple[str, float, float]]:
         """Language (Whisper's code), its probability, and the probability that nobody speaks, all from the first token."""
@@ -84,14 +67,13 @@ class TransformersWhisperRecogniser:
     def _batch(self, sounds: Sequence[Sound], language: str | None, task: str) -> list[Recognition]:
         inputs = self._inputs(sounds)
         looks = self._first_look(inputs)
-        own = {bcp47(code): code for code in self._languages}
         if language is not None:
-            code = own.get(language, own.get(language.split("-")[0], "en"))
+            code = own_code(language, self._languages)
             looks = [(code, 1.0, no_speech) for _, _, no_speech in looks]
         answers: dict[int, Recognition] = {}
         for code in dict.fromkeys(look[0] for look in looks):
             rows = [i for i, look in enumerate(looks) if look[0] == code]
-            heard = self._heard(inputs[rows], code, task, [sounds[i].shape[0] / _RATE_HZ for i in rows])
+            heard = self._heard(inputs[rows], code, task, [sounds[i].shape[0] / RATE_HZ for i in rows])
             for i, (words, log_probability) in zip(rows, heard, strict=True):
                 answers[i] = Recognition(words, bcp47(code), round(looks[i][1], 4), round(log_probability, 4), round(looks[i][2], 4))
         return [answers[i] for i in range(len(sounds))]
@@ -106,7 +88,7 @@ class TransformersWhisperRecogniser:
                 return_token_timestamps=True,
                 return_dict_in_generate=True,
                 force_unique_generate_call=True,  # a window is heard once; without it the call seeks on in the padding
-                max_new_tokens=min(self._preset.max_new_tokens, _MOST_TOKENS - _PROMPT_TOKENS),
+                max_new_tokens=min(self._preset.max_new_tokens, MOST_TOKENS - _PROMPT_TOKENS),
                 num_beams=1,
                 do_sample=False,
             )

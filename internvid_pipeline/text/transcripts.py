@@ -16,6 +16,7 @@ from internvid_pipeline.text.words import is_unspaced, joined, spread_words
 _ENDINGS = (".vtt", ".srt")
 _SURE_OF_LANGUAGE = 0.5  # a recogniser that is less sure does not overrule the people who wrote subtitles
 _MOST_BYTES = 40_000_000  # twice what the parser looks at
+_MOST_CHARS = 1_500_000  # of text: seventeen hours of somebody who speaks fast (25 characters a second)
 
 # Start and end in seconds, why, and the text.
 LostCue = tuple[float, float, DropReason, str]
@@ -23,10 +24,16 @@ LostCue = tuple[float, float, DropReason, str]
 
 def subtitle_utterances(data: bytes, language: str, start_s: float) -> tuple[list[Utterance], list[LostCue]]:
     """Cues as utterances, their times moved by `start_s` (subtitles count from the first frame, as players do); cues that hold nothing
-    but marks of music, laughter and the like are lost by name. Never raises; time is linear in the length."""
+    but marks of music, laughter and the like are lost by name, and so is what follows 1.5 million characters of text. Never raises; time is
+    linear in the length, memory bounded."""
     said: list[Utterance] = []
     lost: list[LostCue] = []
+    num_chars = 0
     for cue in parse_subtitles(data):
+        num_chars += len(cue.text)
+        if num_chars > _MOST_CHARS:
+            lost.append((cue.start_s + start_s, cue.end_s + start_s, DropReason.SUBTITLES, f"more than {_MOST_CHARS} characters of text"))
+            break
         words = without_marks(_words(cue, start_s))
         if not words:
             lost.append((cue.start_s + start_s, cue.end_s + start_s, DropReason.NON_SPEECH, f"marks only: {cue.text[:80]!r}"))

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 from internvid_pipeline.records import SpokenWord
 
@@ -35,17 +36,18 @@ def split_words(text: str) -> list[str]:
 
 def _characters(token: str) -> list[str]:
     """A token with characters of an unspaced script: each of these is a word, runs of others stay together; marks, joiners and
-    punctuation stay with what they follow."""
-    pieces: list[str] = []
-    for character in token:
-        previous = pieces[-1] if pieces else ""
-        follows = unicodedata.category(character)[0] in "MP" or character in _JOINERS or previous[-1:] == "\u200d"
-        in_run = previous.strip() and not _UNSPACED.search(previous) and not _UNSPACED.match(character)
-        if previous and (follows or in_run or not previous.strip()):
-            pieces[-1] += character
-        else:
-            pieces.append(character)
-    return pieces
+    punctuation stay with what they follow. Linear in the length."""
+    starts = [0]
+    has_unspaced, is_blank = False, True  # of the piece so far
+    for i, character in enumerate(token):
+        unspaced = bool(_UNSPACED.match(character))
+        follows = unicodedata.category(character)[0] in "MP" or character in _JOINERS or token[i - 1 : i] == "\u200d"
+        in_run = not has_unspaced and not unspaced
+        if i and not (follows or in_run or is_blank):
+            starts.append(i)
+            has_unspaced, is_blank = False, True
+        has_unspaced, is_blank = has_unspaced or unspaced, is_blank and character.isspace()
+    return [token[start:end] for start, end in pairwise([*starts, len(token)])]
 
 
 def joined(words: Sequence[SpokenWord]) -> str:

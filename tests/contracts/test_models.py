@@ -34,6 +34,7 @@ from internvid_pipeline.models import (
     one_each,
     tiny,
     tiny_video,
+    tiny_whisper,
 )
 from tests.models.chat_server import ChatServer, endpoint_preset
 from tests.models.pictures import halves, jpeg, noise, plain, written
@@ -48,6 +49,7 @@ SUMMARISERS = {
     "stand-in": lambda folder: load_preset("stand-in-summariser"),
     "seq2seq": tiny.save_tiny_seq2seq,
     "instruct": tiny.save_tiny_instruct,
+    "openai": lambda folder: endpoint_preset(ChatServer.started().url, "summary"),
 }
 VIDEO_CAPTIONERS = {
     "stand-in": lambda folder: load_preset("stand-in-video-captioner"),
@@ -62,8 +64,8 @@ UNTESTED = {("video_caption", "vllm")}  # vLLM runs on a GPU only: benchmarks/gp
 SCORERS = {"stand-in": lambda folder: load_preset("stand-in-scorer"), "open_clip": tiny.save_tiny_open_clip}
 RECOGNISERS = {
     "stand-in": lambda folder: load_preset("stand-in-recogniser"),
-    "faster-whisper": lambda folder: tiny.save_tiny_faster_whisper(folder / "converted"),
-    "whisper": tiny.save_tiny_whisper,
+    "faster-whisper": lambda folder: tiny_whisper.save_tiny_faster_whisper(folder / "converted"),
+    "whisper": tiny_whisper.save_tiny_whisper,
 }
 SOUNDS = [
     np.random.default_rng(seed).normal(0, 0.1 + 0.05 * seed, round(16_000 * seconds)).astype(np.float32)
@@ -205,7 +207,7 @@ def recogniser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 class TestSpeechRecogniser:
     def test_says_what_it_is(self, recogniser: tuple[SpeechRecogniser, ModelPreset]):
-        assert isinstance(recogniser[0], SpeechRecogniser)
+        assert isinstance(recogniser[0], SpeechRecogniser) and recogniser[0].batch_size >= 1
         check_identity(*recogniser)
 
     @pytest.mark.parametrize(("language", "in_english"), [(None, False), ("zh", True)])

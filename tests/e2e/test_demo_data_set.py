@@ -21,7 +21,7 @@ from internvid_pipeline.engine.outcomes import input_outcomes
 from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.engine.validate import validate_dataset
 from internvid_pipeline.media.synth import make_demo_videos
-from internvid_pipeline.records import CaptionRecord, ClipRecord
+from internvid_pipeline.records import CaptionRecord, ClipRecord, TranscriptRecord
 from internvid_pipeline.removal import remove_videos
 from tests.conftest import contents, manifest_times
 from tests.e2e.test_resume_after_kill import finish, kill_tree, start, wait_for_progress
@@ -83,7 +83,11 @@ def test_sums_close(demo: Path):
     assert statuses[0].inputs == 11
     rows = {plan.folder: status.rows for plan, status in zip(plans, statuses, strict=True)}
     for plan, status in zip(plans[1:], statuses[1:], strict=True):
-        assert status.inputs == rows[plan.reads or ""], "what a stage emits is what is given to those that read it"
+        if plan.name == "align_speech":  # clips of the four videos with subtitles
+            spoken = {row.video_id for row in table(demo, TranscriptRecord)}
+            assert len(spoken) == 4 and status.inputs == sum(clip.video_id in spoken for clip in table(demo, ClipRecord))
+        else:
+            assert status.inputs == rows[plan.reads or ""], "what a stage emits is what is given to those that read it"
 
 
 def test_cuts_are_where_they_were_made(demo: Path):
@@ -109,6 +113,18 @@ def test_webdataset_reads_whole_samples(demo: Path):
         assert metadata["has_stand_ins"] is True
         with av.open(io.BytesIO(sample["mp4"])) as container:
             assert sum(1 for _ in container.decode(video=0)) == clips[key].num_frames
+
+
+def test_what_subtitles_say_is_in_status_and_shards(demo: Path):
+    """A clip with words of its own in each of three languages; marks of music are no words."""
+    opened, _, plans, partitions = open_dataset(str(demo))
+    by_name = {status.stage: status for status in StatusReader(opened, plans, partitions).read()}
+    assert by_name["identify_languages"].rows_by_language == {"ar": 2, "en": 6, "zh": 2}
+    spoken = [json.loads(sample["json"])["speech"] for sample in samples(demo)]
+    texts = {(one["language"], one["text"]) for one in spoken if one["text"]}
+    wanted = {"ar": "كلمة تتجه إلى الأعلى 😀", "zh": "然后颜色变成了云🌸。", "en": "The quick brown fox jumps over the lazy dog."}
+    assert set(wanted.items()) <= texts
+    assert not any("Music" in text for _, text in texts) and sum(not one["text"] for one in spoken) > 3
 
 
 def test_datasets_reads_the_shards(demo: Path, tmp_path: Path):

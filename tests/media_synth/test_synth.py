@@ -31,6 +31,12 @@ _DEMO_NAMES = (
     "10_broken_no_moov.mp4",
     "11_empty.mp4",
 )
+_SUBTITLES = (
+    "01_cuts_motion.en.srt",
+    "02_speech.en.vtt",
+    "06_portrait_rotated.ar.vtt",
+    "09_spaces, имя и 名前.zh-Hans.vtt",
+)
 _READABLE = tuple(name for name in _DEMO_NAMES if not name.startswith(("10", "11")))
 _TWO_SHOTS = (Shot(scenes.plasma(hue=0.0), 30), Shot(scenes.checkerboard(hue=0.6), 25))
 
@@ -68,7 +74,7 @@ def _digest(path: Path) -> str:
 def test_demo_has_the_files_that_it_names(demo):
     assert tuple(demo) == _DEMO_NAMES
     folder = demo[_DEMO_NAMES[0]].path.parent
-    assert sorted(path.name for path in folder.iterdir()) == sorted(_DEMO_NAMES), "something was left lying about"
+    assert sorted(path.name for path in folder.iterdir()) == sorted((*_DEMO_NAMES, *_SUBTITLES)), "something was left lying about"
     assert all(video.note for video in demo.values())
 
 

@@ -1,8 +1,8 @@
 """A server on loopback that speaks OpenAI's chat completions and misbehaves as asked. Runs in a process of its own, on one event loop.
 
-It works on at most `slots` requests at a time, each for a random time around `latency_s`; the answer names the first frame asked about.
-Faults, by share of the requests: 429 with Retry-After, 500, a connection cut before or in the middle of the answer, an answer that
-is no JSON. A number in `poison` fails for ever with 500. `GET /stats` tells how busy it was.
+It works on at most `slots` requests at a time, each for a random time around `latency_s`; the answer names the first frame asked
+about, or the text where there is none. Faults, by share of the requests: 429 with Retry-After, 500, a connection cut before or in the
+middle of the answer, an answer that is no JSON. A number in `poison` fails for ever with 500. `GET /stats` tells how busy it was.
 """
 
 import asyncio
@@ -47,10 +47,10 @@ def caption_of(jpeg: bytes) -> str:
     return f"clip {hashlib.sha256(jpeg).hexdigest()[:16]}"
 
 
-def endpoint_preset(url: str, **endpoint: Any) -> ModelPreset:
+def endpoint_preset(url: str, task: str = "video_caption", **endpoint: Any) -> ModelPreset:
     """A preset that asks the server."""
     config = EndpointConfig(**{"url": url, "max_in_flight": 8, "timeout_s": 10.0, **endpoint})
-    fields = {"name": "served-model", "task": "video_caption", "adapter": "openai", "repository": "served-model", "commit": "v7"}
+    fields = {"name": "served-model", "task": task, "adapter": "openai", "repository": "served-model", "commit": "v7"}
     return ModelPreset(**fields, prompt="describe", endpoint=config)
 
 
@@ -136,7 +136,7 @@ class _Server:
         self.in_flight -= 1
         drawn -= behaviour.busy
         urls = re.findall(r'"url": "data:image/jpeg;base64,([^"]+)"', json.dumps(body))
-        text = caption_of(base64.b64decode(urls[0]))
+        text = caption_of(base64.b64decode(urls[0]) if urls else json.dumps(body["messages"]).encode())
         if drawn < behaviour.fails or text in behaviour.poison:
             return await self._reply(writer, 500, {"error": "out of luck"})
         drawn -= behaviour.fails

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import HeardWord, Recognition, Sound
-from internvid_pipeline.models.listening import ListenConfig, ahead, hear, utterances_of
+from internvid_pipeline.models.listening import ListenConfig, ahead, hear, utterances_of, with_english
 from internvid_pipeline.models.speech_windows import SpeechWindow
+from internvid_pipeline.models.whisper_windows import WhisperWindows
 from internvid_pipeline.records import DropReason
 
 RATE = 16_000
@@ -99,6 +101,50 @@ def test_a_window_in_two_languages_is_taken_apart_and_a_sure_one_is_not():
     assert recogniser.calls == [2, 2]
     told = list(hear([("a", mixed)], recogniser, 8, ListenConfig(), language="fr"))
     assert [part.spans for _, part, _ in told] == [spans]
+
+
+class Translating(Bilingual):
+    """Says `in English` of what it is asked about in English."""
+
+    batch_size = 3
+
+    def recognise(self, sounds: Sequence[Sound], language: str | None = None, in_english: bool = False) -> list[Recognition]:
+        answers = super().recognise(sounds, language)
+        return [heard(f"{language} in English {sound.shape[0]}") for sound in sounds] if in_english else answers
+
+
+def test_english_is_asked_for_in_batches_of_one_language_and_for_other_languages_alone():
+    sign = [1, -1, 1, 1, -1, 1, 1]
+    entries = [(i, SpeechWindow(((i * RATE, i * RATE + 5000 + i),), np.full(5000 + i, sign[i], np.float32))) for i in range(7)]
+    recogniser = Translating()
+    found = list(with_english(hear(entries, recogniser, 3, ListenConfig()), recogniser))
+    assert [key for key, _, _, _ in found] == list(range(7))
+    texts = ["".join(word.text for word in english.words).strip() if english else None for _, _, _, english in found]
+    assert texts == [f"fr in English {5000 + i}" if sign[i] > 0 else None for i in range(7)]
+    assert recogniser.calls == [3, 2, 3, 2, 1, 1]
+
+
+class Narrow(WhisperWindows):
+    """A device that holds two windows."""
+
+    def _languages_of(self, sounds: Sequence[Sound]) -> list[tuple[str, float]]:
+        return [("jw", float(sound[0])) for sound in sounds]
+
+    def _batch(self, sounds: Sequence[Sound], language: str | None, task: str) -> list[Recognition]:
+        if len(sounds) > 2:
+            raise RuntimeError("CUDA failed with error out of memory")
+        return [heard(f"{task} {sound[0]:.0f}", 1.0) for sound in sounds]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_lost():
+    preset = ModelPreset(name="narrow", task="speech", adapter="whisper", repository="/narrow", batch_size=16)
+    recogniser = Narrow(preset)
+    assert recogniser.batch_size == 4, "on a CPU"
+    sounds = [np.full(10, number, np.float32) for number in range(9)]
+    found = recogniser.recognise(sounds, in_english=True)
+    assert ["".join(word.text for word in one.words).strip() for one in found] == [f"translate {number}" for number in range(9)]
+    assert recogniser.batch_size == 2
+    assert recogniser.languages(sounds) == [("jv", float(number)) for number in range(9)]
 
 
 def test_batches_are_filled_across_streams():

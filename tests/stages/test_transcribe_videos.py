@@ -9,8 +9,13 @@ import pytest
 
 from internvid_pipeline.config import validated
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models import tiny
-from internvid_pipeline.records import DropReason, MediaRef, SubtitleRef, TranscriptRecord, VideoRecord
+from internvid_pipeline.media.limits import MediaLimits
+from internvid_pipeline.media.speech_audio import read_sound
+from internvid_pipeline.models import build_recogniser, tiny_whisper
+from internvid_pipeline.models.listening import ListenConfig, hear, utterances_of
+from internvid_pipeline.models.speech_windows import speech_windows
+from internvid_pipeline.models.voice import VoiceConfig
+from internvid_pipeline.records import DropReason, MediaRef, SubtitleRef, TranscriptRecord, Utterance, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome
 from stages.transcribe_videos import TranscribeVideos, TranscribeVideosConfig
 from tests.made_records import made_video
@@ -30,7 +35,7 @@ VTT = b"WEBVTT\n\n00:00.500 --> 00:02.000\nHello there\n\n00:02.000 --> 00:03.00
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory: pytest.TempPathFactory) -> ModelPreset:
-    return tiny.save_tiny_faster_whisper(tmp_path_factory.mktemp("whisper") / "converted")
+    return tiny_whisper.save_tiny_faster_whisper(tmp_path_factory.mktemp("whisper") / "converted")
 
 
 def config_of(preset: ModelPreset | None, **fields: object) -> TranscribeVideosConfig:
@@ -84,6 +89,22 @@ def test_speech_is_heard_where_it_is_with_words_and_languages(tmp_path: Path, pr
         assert all(one.start_s <= word.start_s <= word.end_s <= one.end_s and 0 <= word.probability <= 1 for word in one.words)
         assert one.language != "und" and 0 < one.language_probability <= 1
     assert (row.model, row.model_commit, row.is_stand_in) == ("tiny-faster-whisper", "local", False) and row.speech_s > 0
+
+
+def test_the_words_do_not_depend_on_the_blocks_in_which_sound_is_read(tmp_path: Path, preset: ModelPreset):
+    """Half a second, ten seconds, all at once: the same windows, words and times to the last digit."""
+    recogniser, config = build_recogniser(preset), ListenConfig(**TRUSTING)
+    parts = [part for code in ("en", "zh", "ar") for part in (spoken(code), silence(0.4), spoken(code), rain(2))]
+    path = Path(video_of(tmp_path / "a.mkv", [np.concatenate(parts)]).source_uri)
+
+    def heard(block_s: float) -> list[Utterance]:
+        windows = speech_windows(read_sound(path, 1, MediaLimits(), block_s), VoiceConfig(), config.max_gap_s)
+        found = hear(((0, window) for window in windows), recogniser, 4, config)
+        return [one for _, window, answer in found for one in utterances_of(window, answer, config)[0]]
+
+    at_once = heard(1000.0)
+    assert len(at_once) > 2 and sum(len(one.words) for one in at_once) > 5
+    assert heard(0.5) == heard(10.0) == at_once
 
 
 def test_rain_music_and_silence_are_no_speech(tmp_path: Path, preset: ModelPreset):
@@ -152,6 +173,13 @@ def test_several_tracks_are_several_transcripts(tmp_path: Path, preset: ModelPre
         ("ru",): {"recognised/audio-2"},
         ("default", "ru"): both,
     }
+
+
+def test_a_track_in_a_language_without_subtitles_is_heard(tmp_path: Path, preset: ModelPreset):
+    """People wrote down the English track: the Russian one is transcribed all the same."""
+    given = {"language": "en", "subtitles": (subtitle(tmp_path, "en", "manual", VTT),)}
+    video = video_of(tmp_path / "a.mkv", [spoken("en"), spoken("ru")], ["eng", "rus"], **given)
+    assert set(rows_of(run(config_of(preset, tracks=["all"]), tmp_path, [video])[0])) == {"manual_subtitles/en", "recognised/audio-2"}
 
 
 def test_the_recognisers_own_english_stands_beside(tmp_path: Path, preset: ModelPreset):

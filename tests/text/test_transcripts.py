@@ -1,6 +1,7 @@
 """Subtitles as transcripts, and which transcript is taken."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,31 @@ def test_rolling_captions_keep_the_times_of_their_words():
 @pytest.mark.parametrize("data", [b"", b"WEBVTT\n", b"\xff\xfe\x00", b"\x00" * 100_000, b"00:00 --> " * 100_000])
 def test_junk_holds_nothing(data: bytes):
     assert subtitle_utterances(data, "en", 0.0) == ([], [])
+
+
+CUE = "00:00:01.000 --> 00:00:02.000\n"
+
+
+@pytest.mark.parametrize(
+    "piece", ["中" + "a" * 9000, "[", "[aaaaaaaa", "♪", "a ", "中", "ا", "👨‍👩‍👧", "1<00:00:01.500><c> w</c>", "&amp;"]
+)
+def test_cues_of_junk_take_linear_time(piece: str):
+    """CPU time of four times as many cues of 10,000 characters: four times, not sixteen."""
+
+    def cost(count: int) -> float:
+        data = (CUE + (piece * 10_000)[:10_000] + "\n\n").encode() * count
+        start = time.process_time()
+        subtitle_utterances(data, "en", 0.0)
+        return time.process_time() - start
+
+    assert cost(12) < 12 * max(cost(3), 0.005)
+
+
+def test_text_without_end_is_cut_by_name():
+    data = (CUE + "w" * 9_995 + "\n\n").encode() * 170
+    said, lost = subtitle_utterances(data, "en", 0.0)
+    assert sum(len(one.text) for one in said) < 1_500_000 and len(said) == 150
+    assert [(reason, message) for _, _, reason, message in lost] == [(DropReason.SUBTITLES, "more than 1500000 characters of text")]
 
 
 def test_sidecars_are_found_by_name(tmp_path: Path):
