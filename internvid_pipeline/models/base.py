@@ -178,6 +178,9 @@ class VideoTextScorer(Model, Protocol):
     def num_frames(self) -> int:
         """Frames that the model was trained with; it is always shown so many."""
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """As `AlignmentScorer.prepared`."""
+
     def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n,) cosines of the pairs (video i, text i). Where a video has fewer frames than `num_frames`, its last is repeated; of more,
         evenly spread ones are taken."""
@@ -197,7 +200,7 @@ class EmbeddingRater(Model, Protocol):
 
 @runtime_checkable
 class ImageClassifier(Model, Protocol):
-    """The probability that a picture belongs to some class, such as what is not safe for work."""
+    """The probability that a picture belongs to some class: what is not safe for work, what bears a watermark."""
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """As `AlignmentScorer.prepared`."""

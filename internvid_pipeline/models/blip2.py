@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import RgbImage
 from internvid_pipeline.models.batching import BatchSizer, in_batches
-from internvid_pipeline.models.pretrained import load_pretrained
+from internvid_pipeline.models.pretrained import load_pretrained, scaled_picture
 
 
 class Blip2Captioner:
@@ -30,10 +28,7 @@ class Blip2Captioner:
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.Captioner`."""
-        scaled = self._processor.image_processor(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"][
-            0
-        ]
-        return np.asarray(scaled.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
+        return scaled_picture(self._processor.image_processor, image)
 
     def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
         """See `base.Captioner`. All pictures of a call are scaled to one size and share the prompt, so no batch holds padding."""

@@ -100,7 +100,10 @@ class ChatEndpoint:
                     continue
                 if self.config.requests_per_s:
                     self._next_slot_s = max(self._next_slot_s, now) + 1 / self.config.requests_per_s
-                return heapq.heappop(self._waiting)[2]
+                job = heapq.heappop(self._waiting)[2]
+                if self._waiting:  # whoever watched the clock for the next one may have been woken for this one
+                    self._changed.notify()
+                return job
         return None
 
     def _settle(self, job: _Job, reply: Reply) -> None:

@@ -15,6 +15,7 @@ from internvid_pipeline.models.base import Answer, Finish, VideoFrames
 from internvid_pipeline.models.chat_endpoint import ChatEndpoint, outcome_of
 
 _FINISH: dict[str, Finish] = {"length": "length", "content_filter": "refusal"}
+_BEFORE_PICTURE, _AFTER_PICTURE = b'{"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,', b'"}}'
 
 
 class EndpointVideoCaptioner:
@@ -33,7 +34,7 @@ class EndpointVideoCaptioner:
 
     def prepared(self, video: VideoFrames, prompt: str) -> "Future[dict[str, Any]]":
         """Sends the request; see `base.VideoCaptioner`."""
-        return self._endpoint.submit(json.dumps(self._body(video, prompt)).encode())
+        return self._endpoint.submit(request_of(self._preset, video, prompt))
 
     def answers(self, prepared: "Sequence[Future[dict[str, Any]]]") -> list[Answer]:
         """Waits for the answers, which may come in any order; see `base.VideoCaptioner`."""
@@ -44,21 +45,20 @@ class EndpointVideoCaptioner:
         """See `base.VideoCaptioner`."""
         self._endpoint.close()
 
-    def _body(self, video: VideoFrames, prompt: str) -> dict[str, Any]:
-        content: list[dict[str, Any]] = [_text(f"{len(video.jpegs)} frames of a video of {video.duration_s:.1f} seconds:")]
-        for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
-            data = base64.b64encode(jpeg).decode()
-            content += [_text(f"<{time_s:.1f} seconds>"), {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}]
-        return {
-            "model": self._preset.repository,
-            "messages": [{"role": "user", "content": [*content, _text(prompt)]}],
-            "max_tokens": self._preset.max_new_tokens,
-            "temperature": 0,
-        }
+
+def request_of(preset: ModelPreset, video: VideoFrames, prompt: str) -> bytes:
+    """The body of the request for a clip: JSON. Pictures are put in as they are, since base64 holds nothing that JSON would escape: taking
+    them through `json.dumps` costs three times as much, and while one thread does so the others, which speak to the server, stand still."""
+    parts = [_text(f"{len(video.jpegs)} frames of a video of {video.duration_s:.1f} seconds:")]
+    for jpeg, time_s in zip(video.jpegs, video.times_s, strict=True):
+        parts += [_text(f"<{time_s:.1f} seconds>"), b"".join((_BEFORE_PICTURE, base64.b64encode(jpeg), _AFTER_PICTURE))]
+    content = b", ".join([*parts, _text(prompt)])
+    rest = json.dumps({"model": preset.repository, "max_tokens": preset.max_new_tokens, "temperature": 0})
+    return b"".join((rest[:-1].encode(), b', "messages": [{"role": "user", "content": [', content, b"]}]}"))
 
 
-def _text(text: str) -> dict[str, str]:
-    return {"type": "text", "text": text}
+def _text(text: str) -> bytes:
+    return json.dumps({"type": "text", "text": text}).encode()
 
 
 def _read(reply: dict[str, Any]) -> Answer:

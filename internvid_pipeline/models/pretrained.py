@@ -4,7 +4,10 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.base import RgbImage
 from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
 from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
 
@@ -56,6 +59,13 @@ def _has_flash_attention(torch: Any, device: Any, dtype: Any) -> bool:
     if device.type != "cuda" or dtype == torch.float32 or importlib.util.find_spec("flash_attn") is None:
         return False
     return bool(torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY)
+
+
+def scaled_picture(pictures: Any, image: RgbImage) -> RgbImage:
+    """A picture as a processor of transformers scales and cuts it, before it makes numbers of it: a model can be given it in its place."""
+    scaled = pictures(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
+    (picture,) = scaled.reshape(-1, *scaled.shape[-3:])  # a processor of videos takes the list for a video
+    return np.asarray(picture.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
 
 
 def stop_tokens(model: Any) -> frozenset[int]:

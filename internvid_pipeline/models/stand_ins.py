@@ -193,6 +193,10 @@ class StandInVideoScorer(StandIn):
     def __init__(self, preset: ModelPreset) -> None:
         self._scorer = StandInScorer(preset)
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.VideoTextScorer`."""
+        return image
+
     def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """See `base.VideoTextScorer`."""
         words = self._scorer.embed_texts(texts)

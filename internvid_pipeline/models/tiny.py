@@ -4,7 +4,9 @@ They prove loading code and measure its cost where there are no weights; what th
 without network; 0.3 to 1 MB each, the CLIP 7 MB (its vocabulary is the real one).
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,19 @@ def save_tiny_head(folder: Path, base_model: str = "tiny-clip", width: int = 32)
     torch.manual_seed(SEED)
     torch.save(torch.nn.Linear(width, 1).state_dict(), file)
     return preset
+
+
+@contextlib.contextmanager
+def made_on(torch: Any, dtype: str, device: str) -> Iterator[None]:
+    """What is built inside is built there, in that number format, from the fixed seed: a model of gigabytes straight on the GPU."""
+    before = torch.get_default_dtype()
+    torch.manual_seed(SEED)
+    try:
+        torch.set_default_dtype(getattr(torch, dtype))
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def spread(torch: Any, model: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.tiny import SEED, byte_tokenizer, spread
+from internvid_pipeline.models.tiny import byte_tokenizer, made_on, spread
 from internvid_pipeline.models.torch_setup import import_torch
 
 VlmFamily = Literal["qwen2_5_vl", "qwen3_vl", "internvl", "smolvlm"]
@@ -62,16 +62,10 @@ def save_vlm(
     preset = ModelPreset(**{**written, **fields})
     torch = import_torch(preset)
     build = {"qwen2_5_vl": _qwen2_5, "qwen3_vl": _qwen3, "internvl": _internvl, "smolvlm": _smolvlm}[family]
-    torch.manual_seed(SEED)
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(getattr(torch, dtype))
-        with torch.device(device):
-            model, processor = build(shape)
-            if shape is TINY:
-                spread(torch, model)
-    finally:
-        torch.set_default_dtype(before)
+    with made_on(torch, dtype, device):
+        model, processor = build(shape)
+        if shape is TINY:
+            spread(torch, model)
     tokenizer = processor.tokenizer
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model.save_pretrained(folder)

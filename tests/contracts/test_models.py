@@ -1,7 +1,8 @@
 """One suite per Protocol of `models/base.py`, over every implementation: the stand-ins, and the real adapters on tiny models."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from internvid_pipeline.models import (
 )
 from tests.models.chat_server import ChatServer, endpoint_preset
 from tests.models.pictures import halves, jpeg, noise, plain, written
+from tests.models.tiny_viclip import tiny_viclip_at
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -54,7 +56,11 @@ VIDEO_CAPTIONERS = {
     "transformers": lambda folder: tiny_video.save_vlm(folder, "internvl"),
     "openai": lambda folder: endpoint_preset(ChatServer.started().url),
 }
-VIDEO_SCORERS = {"stand-in": lambda folder: load_preset("stand-in-video-scorer"), "xclip": tiny.save_tiny_xclip}
+VIDEO_SCORERS = {
+    "stand-in": lambda folder: contextlib.nullcontext(load_preset("stand-in-video-scorer")),
+    "xclip": lambda folder: contextlib.nullcontext(tiny.save_tiny_xclip(folder)),
+    "viclip": tiny_viclip_at,
+}
 RATERS = {"stand-in": lambda folder: load_preset("stand-in-rater"), "linear_head": tiny.save_tiny_head}
 CLASSIFIERS = {"stand-in": lambda folder: load_preset("stand-in-classifier"), "image_classifier": tiny.save_tiny_classifier}
 READERS = {"stand-in": lambda folder: load_preset("stand-in-reader"), "rapidocr": lambda folder: load_preset("rapidocr")}
@@ -81,10 +87,12 @@ def test_every_adapter_is_under_contract():
         "video_alignment": VIDEO_SCORERS,
         "aesthetic": RATERS,
         "safety": CLASSIFIERS,
+        "watermark": {"image_classifier": CLASSIFIERS["image_classifier"]},
         "text_overlay": READERS,
         "speech": RECOGNISERS,
     }
     assert {(task, name) for task, names in implementations.items() for name in names} | UNTESTED == set(ADAPTERS)
+    assert ADAPTERS["watermark", "image_classifier"] == ADAPTERS["safety", "image_classifier"], "one class, tested once"
 
 
 def preset_of(saves: dict[str, Save], adapter: str, folder: Path) -> ModelPreset:
@@ -102,7 +110,7 @@ def check_prepared(model: Captioner | AlignmentScorer | ImageClassifier, results
 
 def check_identity(model: Captioner | Summariser | AlignmentScorer | SpeechRecogniser, preset: ModelPreset) -> None:
     assert model.is_stand_in is preset.is_stand_in
-    assert model.name == (f"stand-in-{preset.name.removeprefix('stand-in-')}" if preset.is_stand_in else preset.name)
+    assert model.name == preset.published_name
     assert model.commit == ("v1" if preset.is_stand_in else preset.commit or "local")
 
 
@@ -292,9 +300,9 @@ class TestVideoCaptioner:
 
 
 @pytest.fixture(scope="module", params=VIDEO_SCORERS)
-def video_scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoTextScorer, ModelPreset]:
-    preset = VIDEO_SCORERS[request.param](tmp_path_factory.mktemp("video-scorer"))
-    return build_video_scorer(preset), preset
+def video_scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VideoTextScorer, ModelPreset]]:
+    with VIDEO_SCORERS[request.param](tmp_path_factory.mktemp("video-scorer")) as preset:
+        yield build_video_scorer(preset), preset
 
 
 class TestVideoTextScorer:
@@ -312,6 +320,8 @@ class TestVideoTextScorer:
         np.testing.assert_allclose(together, alone, atol=1e-5)
         assert len({round(value, 5) for value in alone}) > 3
         assert model.scores([], []).shape == (0,)
+        ahead = [[model.prepared(picture) for picture in video] for video in videos]
+        assert np.array_equal(model.scores(ahead, texts), together), "pictures can be scaled ahead"
 
 
 @pytest.fixture(params=RATERS)

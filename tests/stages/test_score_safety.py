@@ -39,6 +39,26 @@ def test_scores_are_the_classifiers(tmp_path: Path, reduced: str):
     assert [row.value for row in alone] == pytest.approx([row.value for row in rows], abs=1e-4)
 
 
+def test_watermark_is_a_further_row_of_the_same_frames(tmp_path: Path):
+    safe = tiny.save_tiny_classifier(tmp_path / "vit")
+    fields = {"name": "marks", "task": "watermark", "unsafe_labels": ["normal"]}
+    clips = [make_clip(tmp_path, f"c{i}", [noise(10 * i + j) for j in range(2 + i)]) for i in range(3)]
+    rows = run(tmp_path, clips, model=safe.model_dump(), num_frames=3, watermark={"model": {**safe.model_dump(), **fields}})
+    assert [(row.clip_id, row.scorer, row.reduced, row.model) for row in rows] == [
+        found
+        for clip in clips
+        for found in ((clip.clip_id, "safety", "max", "tiny-classifier"), (clip.clip_id, "watermark", "mean", "marks"))
+    ]
+    classifier = build_classifier(safe)
+    for clip, marked in zip(clips, rows[1::2], strict=True):
+        frames = [frame for frame in clip.frames if frame.frame in marked.frames]
+        unsafe = classifier.probabilities(read_frames(Root(str(tmp_path)), clip, frames))
+        assert marked.value == pytest.approx(1 - unsafe.mean(), abs=1e-4) and marked.num_frames == len(frames)
+    assert rows[::2] == run(tmp_path, clips, model=safe.model_dump(), num_frames=3)
+    with pytest.raises(UsageError, match="'tiny-classifier' is for task 'safety'; here a preset for task 'watermark' is wanted"):
+        validated(ScoreSafetyConfig, {"watermark": {"model": safe.model_dump()}}, "stages.score_safety")
+
+
 def test_stand_in_says_so(tmp_path: Path):
     (row,) = run(tmp_path, [make_clip(tmp_path, "c", [plain("red")])], model="stand-in-classifier")
     assert (row.model, row.model_commit, row.is_stand_in) == ("stand-in-classifier", "v1", True)
