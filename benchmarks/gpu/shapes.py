@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models import tiny, tiny_video
+from internvid_pipeline.models import tiny, tiny_parts, tiny_video
 from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
 
 WIDTH, HEIGHT, FRAMES = 384, 216, 8
@@ -76,7 +76,7 @@ def clip_model(folder: Path, is_full: bool) -> ModelPreset:
     from safetensors.torch import save_file
 
     shape: dict[str, Any] = open_clip.get_model_config("ViT-L-14")
-    with tiny.made_on(torch, "bfloat16", "cuda"):
+    with tiny_parts.made_on(torch, "bfloat16", "cuda"):
         model = open_clip.model.CLIP(**shape)
     folder.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
@@ -93,7 +93,7 @@ def blip2(folder: Path, is_full: bool) -> ModelPreset:
     import transformers
 
     preset = ModelPreset(name="blip2", task="caption", adapter="blip2", repository=str(folder), batch_size=64, max_new_tokens=30, gpus=1)
-    tokenizer = tiny.byte_tokenizer(
+    tokenizer = tiny_parts.byte_tokenizer(
         ["<pad>", "</s>", "<unk>", "<image>"], pad_token="<pad>", eos_token="</s>", bos_token="</s>", unk_token="<unk>"
     )
     decoder = transformers.OPTConfig(
@@ -114,7 +114,7 @@ def blip2(folder: Path, is_full: bool) -> ModelPreset:
         num_query_tokens=32,
         image_token_index=3,
     )
-    with tiny.made_on(torch, "bfloat16", "cuda"):
+    with tiny_parts.made_on(torch, "bfloat16", "cuda"):
         model = transformers.Blip2ForConditionalGeneration(config)
     model.save_pretrained(folder)
     images = transformers.BlipImageProcessor(size={"height": 224, "width": 224})

@@ -1,7 +1,7 @@
 """Models: a Protocol per task, an adapter per family, deterministic stand-ins. Importing this imports no torch.
 
     captioner = build_captioner(load_preset("blip2-opt-2.7b"))
-    texts = captioner.captions(images)
+    texts = [answer.text for answer in captioner.captions(images)]
 
 A new family is one module here with a class that takes a ModelPreset, and one line in `_ADAPTERS`.
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.tiny import byte_tokenizer, made_on, spread
+from internvid_pipeline.models.tiny_parts import byte_tokenizer, made_on, spread
 from internvid_pipeline.models.torch_setup import import_torch
 
 VlmFamily = Literal["qwen2_5_vl", "qwen3_vl", "internvl", "smolvlm"]
@@ -91,11 +91,7 @@ def _qwen2_5(shape: VlmShape) -> tuple[Any, Any]:
     sections = [head // 2 - 2 * (head * 3 // 16), head * 3 // 16, head * 3 // 16]
     config = transformers.Qwen2_5_VLConfig(
         vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "num_heads": shape.vision_heads,
-            "intermediate_size": shape.vision_intermediate,
-            "out_hidden_size": shape.hidden,
+            **_qwen_vision(shape),
             "patch_size": 14,
             "window_size": 112 if shape is not TINY else 56,
             "fullatt_block_indexes": [shape.vision_layers - 1] if shape is TINY else [7, 15, 23, 31],
@@ -121,11 +117,7 @@ def _qwen3(shape: VlmShape) -> tuple[Any, Any]:
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen3VLConfig(
         vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "num_heads": shape.vision_heads,
-            "intermediate_size": shape.vision_intermediate,
-            "out_hidden_size": shape.hidden,
+            **_qwen_vision(shape),
             "patch_size": 16,
             "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0],
@@ -163,10 +155,7 @@ def _internvl(shape: VlmShape) -> tuple[Any, Any]:
     )
     config = transformers.InternVLConfig(
         vision_config={
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_hidden_layers": shape.vision_layers,
-            "num_attention_heads": shape.vision_heads,
+            **_vision(shape),
             "image_size": [32, 32],
             "patch_size": [8, 8],
         },
@@ -194,10 +183,7 @@ def _smolvlm(shape: VlmShape) -> tuple[Any, Any]:
         setattr(tokenizer, name, _SMOLVLM[number])
     config = transformers.SmolVLMConfig(
         vision_config={
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_hidden_layers": shape.vision_layers,
-            "num_attention_heads": shape.vision_heads,
+            **_vision(shape),
             "image_size": 64,
             "patch_size": 16,
         },
@@ -216,6 +202,25 @@ def _smolvlm(shape: VlmShape) -> tuple[Any, Any]:
         image_seq_len=4,
     )
     return transformers.SmolVLMForConditionalGeneration(config), processor
+
+
+def _qwen_vision(shape: VlmShape) -> dict[str, int]:
+    return {
+        "depth": shape.vision_layers,
+        "hidden_size": shape.vision_hidden,
+        "num_heads": shape.vision_heads,
+        "intermediate_size": shape.vision_intermediate,
+        "out_hidden_size": shape.hidden,
+    }
+
+
+def _vision(shape: VlmShape) -> dict[str, int]:
+    return {
+        "hidden_size": shape.vision_hidden,
+        "intermediate_size": shape.vision_intermediate,
+        "num_hidden_layers": shape.vision_layers,
+        "num_attention_heads": shape.vision_heads,
+    }
 
 
 def _decoder(shape: VlmShape, tokenizer: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import Answer, VideoFrames
 from internvid_pipeline.models.batching import BatchSizer, in_batches
 from internvid_pipeline.models.frames import decode_jpeg
-from internvid_pipeline.models.pretrained import greedy, load_pretrained, stop_tokens
+from internvid_pipeline.models.pretrained import answer_of, greedy, load_pretrained, stop_tokens
 
 _TICKS_PER_S = 1000  # times are told to a processor as numbers of frames of a video with so many a second
 _NESTED = "smolvlm"  # its processor wants a list of videos per text, the others one flat list
@@ -94,12 +94,8 @@ class TransformersVideoCaptioner:
             tokens = self._model.generate(**inputs, **greedy(self._preset.max_new_tokens))
         fresh = tokens[:, inputs["input_ids"].shape[1] :]
         texts = self._processor.batch_decode(fresh, skip_special_tokens=True)
-        return [self._answer(text, row) for text, row in zip(texts, fresh.tolist(), strict=True)]
-
-    def _answer(self, text: str, tokens: list[int]) -> Answer:
-        written = next((i for i, token in enumerate(tokens) if token in self._stops), None)
-        is_cut = written is None and len(tokens) >= self._preset.max_new_tokens
-        return Answer(" ".join(text.split()), "length" if is_cut else "stop", len(tokens) if written is None else written)
+        most = self._preset.max_new_tokens
+        return [answer_of(text, row, self._stops, most) for text, row in zip(texts, fresh.tolist(), strict=True)]
 
 
 def video_metadata(video: VideoFrames) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from internvid_pipeline.errors import ContractError, ModelError
 from internvid_pipeline.models import _ADAPTERS as ADAPTERS
 from internvid_pipeline.models import (
     AlignmentScorer,
+    Answer,
     Captioner,
     EmbeddingRater,
     ImageClassifier,
@@ -114,6 +115,18 @@ def check_identity(model: Captioner | Summariser | AlignmentScorer | SpeechRecog
     assert model.commit == ("v1" if preset.is_stand_in else preset.commit or "local")
 
 
+def check_answers(answers: list[Answer], preset: ModelPreset) -> None:
+    """Each says how long it is and how it ended: a text as long as the model may write was cut off, if the model did not end it there."""
+    for answer in answers:
+        assert answer.text == " ".join(answer.text.split()) and answer.error is None and answer.num_tokens is not None
+        assert (
+            answer.finish == "length" if answer.num_tokens == preset.max_new_tokens and not preset.is_stand_in else answer.finish == "stop"
+        )
+    assert preset.adapter in ("stand-in", "openai") or "length" in {answer.finish for answer in answers}, (
+        "tiny models rarely end by themselves"
+    )
+
+
 @pytest.fixture(scope="module", params=CAPTIONERS)
 def captioner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Captioner, ModelPreset]:
     preset = preset_of(CAPTIONERS, request.param, tmp_path_factory.mktemp("captioner"))
@@ -127,13 +140,13 @@ class TestCaptioner:
 
     @pytest.mark.parametrize("prompt", [None, "a photo of"])
     def test_one_text_per_picture_whatever_its_neighbours(self, captioner: tuple[Captioner, ModelPreset], prompt: str | None):
-        model, _ = captioner
+        model, preset = captioner
         together = model.captions(PICTURES, prompt)
         assert together == [model.captions([picture], prompt)[0] for picture in PICTURES]
         assert together == model.captions(PICTURES, prompt)
         assert model.captions(PICTURES[::-1], prompt) == together[::-1]
-        assert all(isinstance(text, str) and text == " ".join(text.split()) for text in together)
-        assert len(set(together)) > 1
+        check_answers(together, preset)
+        assert len({answer.text for answer in together}) > 1
 
     def test_nothing_in_nothing_out(self, captioner: tuple[Captioner, ModelPreset]):
         assert captioner[0].captions([]) == []
@@ -160,13 +173,14 @@ class TestSummariser:
 
     @pytest.mark.parametrize("prompt", [None, "in one sentence:"])
     def test_one_text_per_input_whatever_its_neighbours(self, summariser: tuple[Summariser, ModelPreset], prompt: str | None):
-        model, _ = summariser
+        model, preset = summariser
         together = model.summaries(TEXTS, prompt)
         assert together == [model.summaries([text], prompt)[0] for text in TEXTS]
         assert together == model.summaries(TEXTS, prompt)
         assert model.summaries(TEXTS[::-1], prompt) == together[::-1]
-        assert together[3] == "" and all(text == " ".join(text.split()) for text in together)
-        assert len(set(together)) > 2
+        assert together[3].text == ""
+        check_answers([*together[:3], together[4]], preset)
+        assert len({answer.text for answer in together}) > 2
 
     def test_nothing_in_nothing_out(self, summariser: tuple[Summariser, ModelPreset]):
         assert summariser[0].summaries([]) == []

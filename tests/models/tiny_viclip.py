@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.tiny import SEED
+from internvid_pipeline.models.tiny_parts import SEED
 from internvid_pipeline.models.torch_setup import import_torch
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

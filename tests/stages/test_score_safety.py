@@ -6,20 +6,14 @@ from internvid_pipeline.config import validated
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.models import build_classifier, read_frames, tiny
 from internvid_pipeline.records import ClipRecord, ScoreRecord
-from internvid_pipeline.stage import Item
 from internvid_pipeline.storage import Root
 from stages.score_safety import ScoreSafety, ScoreSafetyConfig
-from tests.models.pictures import make_clip, noise, plain, worker_at
+from tests.models.pictures import make_clip, noise, outcomes_of, plain
 
 
 def run(root: Path, clips: list[ClipRecord], batch_size: int = 100, **fields: object) -> list[ScoreRecord]:
     stage = ScoreSafety(validated(ScoreSafetyConfig, fields, "stages.score_safety"))
-    stage.prepare_node()
-    stage.setup(worker_at(root))
-    items = [Item(clip, payload=stage.load(clip)) for clip in clips]
-    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
-    stage.teardown()
-    return [row for outcome in outcomes for row in outcome.records]
+    return [row for outcome in outcomes_of(stage, root, clips, batch_size) for row in outcome.records]
 
 
 @pytest.mark.parametrize("reduced", ["max", "mean"])
