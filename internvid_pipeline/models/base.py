@@ -38,8 +38,8 @@ class VideoFrames:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said of one clip, picture or text. num_tokens: that it wrote, None where it does not tell. error: why there is no answer;
-    the text is then empty."""
+    """What a model said of one clip, picture or text. num_tokens: that it wrote, None where it does not tell. error: why there is no
+    answer; the text is then empty."""
 
     text: str
     finish: Finish = "stop"
