@@ -51,14 +51,9 @@ class TransformersVideoCaptioner:
         self._sizer = BatchSizer(preset.batch_size, preset.batch_pixels)
 
     def prepared(self, video: VideoFrames, prompt: str) -> _Prepared:
-        """See `base.VideoCaptioner`. A single frame is shown twice: Qwen3-VL refuses a video of one."""
-        if len(video.jpegs) == 1:
-            video = replace(video, jpegs=video.jpegs * 2, times_s=video.times_s * 2)
-        images = [decode_jpeg(data, f"frame {i} of {video.what}") for i, data in enumerate(video.jpegs)]
-        content = [{"type": "video"}, {"type": "text", "text": prompt}]
-        text = self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
-        frames = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-        return _Prepared(frames, video_metadata(video), str(text))
+        """See `base.VideoCaptioner`."""
+        frames, metadata = decoded(video)
+        return _Prepared(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)), metadata, asked(self._processor, prompt))
 
     def answers(self, prepared: Sequence[_Prepared]) -> list[Answer]:
         """See `base.VideoCaptioner`."""
@@ -98,9 +93,23 @@ class TransformersVideoCaptioner:
         return [answer_of(text, row, self._stops, most) for text, row in zip(texts, fresh.tolist(), strict=True)]
 
 
-def video_metadata(video: VideoFrames) -> dict[str, Any]:
-    """Frames and their times in the form that transformers' and vLLM's video processors take: as numbers of frames of a video with a
-    thousand a second, so that unevenly spread frames keep their exact times."""
+def asked(processor: Any, prompt: str) -> str:
+    """The conversation up to the model's turn, in the model's own chat form: a video and the prompt."""
+    content = [{"type": "video"}, {"type": "text", "text": prompt}]
+    return str(processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False))
+
+
+def decoded(video: VideoFrames) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    """(n, height, width, 3) uint8 and their times in the form that transformers' and vLLM's video processors take: as numbers of frames of a
+    video with a thousand a second, so that unevenly spread frames keep their exact times. A single frame is shown twice: Qwen3-VL refuses
+    a video of one. Raises ItemError for a broken frame."""
+    if len(video.jpegs) == 1:
+        video = replace(video, jpegs=video.jpegs * 2, times_s=video.times_s * 2)
+    images = [decode_jpeg(data, f"frame {i} of {video.what}") for i, data in enumerate(video.jpegs)]
+    return np.stack(images), _metadata(video)
+
+
+def _metadata(video: VideoFrames) -> dict[str, Any]:
     ticks = [round(time_s * _TICKS_PER_S) for time_s in video.times_s]
     total = max(round(video.duration_s * _TICKS_PER_S), ticks[-1] + 1)
     return {
