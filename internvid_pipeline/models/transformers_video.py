@@ -100,7 +100,7 @@ def asked(processor: Any, prompt: str) -> str:
 
 
 def decoded(video: VideoFrames) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
-    """(n, height, width, 3) uint8 and their times in the form that transformers' and vLLM's video processors take: as numbers of frames of a
+    """(n, height, width, 3) uint8, and times in the form that transformers' and vLLM's video processors take: as numbers of frames of a
     video with a thousand a second, so that unevenly spread frames keep their exact times. A single frame is shown twice: Qwen3-VL refuses
     a video of one. Raises ItemError for a broken frame."""
     if len(video.jpegs) == 1:
