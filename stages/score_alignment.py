@@ -86,12 +86,12 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
 
     @property
     def resources(self) -> Resources:
-        """The models share a worker; a batch holds as many clips as fill one pass with their frames."""
+        """The models share a worker; a batch holds as many clips as fill some passes with their frames."""
         presets = self.config.presets
         return Resources(
             gpus=max(preset.gpus for preset in presets),
             memory_mb=1000 + sum(preset.memory_mb for preset in presets),
-            batch_size=max(1, self.config.model.batch_size // self.config.num_frames),
+            batch_size=models.clips_at_once(self.config.model, self.config.num_frames),
             load_threads=models.LOAD_THREADS,
         )
 

@@ -39,7 +39,7 @@ class XClipScorer:
     def _batch(self, videos: list[list[RgbImage]], texts: list[str]) -> list[float]:
         """Cosines of the pairs. The model compares every video with every text; its frames cost far more than the text towers' surplus."""
         frames = [frame for video in videos for frame in video]
-        pixels = self._pictures(images=frames, return_tensors="pt")["pixel_values"].to(self._device, self._dtype)
+        pixels = self._pictures(images=frames, return_tensors="pt", device=self._device)["pixel_values"].to(self._device, self._dtype)
         words = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=self._context)
         with self._torch.inference_mode():
             output = self._model(

@@ -198,7 +198,7 @@ def test_broken_frame_fails_its_clip(tmp_path: Path):
 def test_defaults_and_refusals():
     config = ScoreAlignmentConfig()
     assert (config.model.name, config.num_frames, config.reduced, config.scales) == ("clip-vit-l-14-openai", 4, "max", "best")
-    assert ScoreAlignment(config).resources.batch_size == 128 // 4
+    assert ScoreAlignment(config).resources.batch_size == 4 * 128 // 4
     for fields, message in (
         ({"model": "stand-in-captioner"}, "is for task 'caption'; here a preset for task 'alignment'"),
         ({"scales": []}, "scales"),
