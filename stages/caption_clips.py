@@ -57,7 +57,7 @@ class CaptionClips(Stage[CaptionClipsConfig, ClipRecord, CaptionRecord]):
     clip without any caption is dropped."""
 
     name = "caption_clips"
-    version = 2
+    version = 3
     config_type = CaptionClipsConfig
     reads = ClipRecord
     writes = CaptionRecord
@@ -150,30 +150,32 @@ class CaptionClips(Stage[CaptionClipsConfig, ClipRecord, CaptionRecord]):
         if self.config.fine is not None:
             yield CaptionScale.FINE, self.config.fine, payload.fine
 
-    def _ask(self, payloads: Sequence[_Payload]) -> dict[_Question, str]:
+    def _ask(self, payloads: Sequence[_Payload]) -> dict[_Question, models.Answer]:
         questions = dict.fromkeys(
             _Question(i, frame, config.model, prompt_of(config))
             for i, payload in enumerate(payloads)
             for _, config, frames in self._scales(payload)
             for frame in frames
         )
-        answers: dict[_Question, str] = {}
+        answers: dict[_Question, models.Answer] = {}
         for model, prompt in dict.fromkeys((question.model, question.prompt) for question in questions):
             asked = [question for question in questions if (question.model, question.prompt) == (model, prompt)]
             captioner = self._captioners[model]
-            texts = captioner.captions([payloads[question.position].images[model, question.frame] for question in asked], prompt)
-            answers.update(zip(asked, models.one_each(captioner, texts, len(asked)), strict=True))
+            found = captioner.captions([payloads[question.position].images[model, question.frame] for question in asked], prompt)
+            answers.update(zip(asked, models.one_each(captioner, found, len(asked)), strict=True))
         return answers
 
-    def _frame_rows(self, position: int, clip: ClipRecord, payload: _Payload, answers: dict[_Question, str]) -> _Found:
-        """Texts that are no captions are left out frame by frame; the scale is lost where none is left."""
+    def _frame_rows(self, position: int, clip: ClipRecord, payload: _Payload, answers: dict[_Question, models.Answer]) -> _Found:
+        """Texts that are no captions are left out frame by frame; the scale is lost where none is left. Tokens: of all frames."""
         found = _Found()
         for scale, config, frames in self._scales(payload):
-            texts = [answers[_Question(position, frame, config.model, prompt_of(config))] for frame in frames]
-            faults = [models.fault_of(models.Answer(text)) for text in texts]
-            text = models.joined_once(text for text, fault in zip(texts, faults, strict=True) if fault is None)
+            said = [answers[_Question(position, frame, config.model, prompt_of(config))] for frame in frames]
+            faults = [models.fault_of(answer) for answer in said]
+            text = models.joined_once(answer.text for answer, fault in zip(said, faults, strict=True) if fault is None)
             if text:
-                found.rows.append(self._row(clip, scale, text, self._captioners[config.model], prompt_of(config), frames))
+                counts = [answer.num_tokens for answer in said if answer.num_tokens is not None]
+                num_tokens = sum(counts) if len(counts) == len(said) else None
+                found.rows.append(self._row(clip, scale, text, self._captioners[config.model], prompt_of(config), frames, num_tokens))
             else:
                 fault = next((fault for fault in faults if fault), (DropReason.EMPTY_CAPTION, "the model said nothing"))
                 found.lost.append(PartDrop(f"{clip.clip_id}/{scale.value}", *fault))
@@ -186,10 +188,10 @@ class CaptionClips(Stage[CaptionClipsConfig, ClipRecord, CaptionRecord]):
             return
         chosen = [i for i in range(len(found)) if found[i].rows]
         inputs = [models.joined_once(sentence for row in found[i].rows for sentence in row.text.split(". ")) for i in chosen]
-        texts = models.one_each(summariser, summariser.summaries(inputs, prompt_of(config)), len(inputs))
-        for i, text in zip(chosen, texts, strict=True):
+        answers = models.one_each(summariser, summariser.summaries(inputs, prompt_of(config)), len(inputs))
+        for i, answer in zip(chosen, answers, strict=True):
             frames = tuple(sorted({frame for row in found[i].rows for frame in row.frames}))
-            self._judge(found[i], clips[i], CaptionScale.FUSED, models.Answer(text), summariser, config, frames)
+            self._judge(found[i], clips[i], CaptionScale.FUSED, answer, summariser, config, frames)
 
     def _add_videos(self, clips: Sequence[ClipRecord], payloads: Sequence[_Payload], found: Sequence[_Found]) -> None:
         config, captioner = self.config.vlm, self._video_captioner

@@ -105,7 +105,7 @@ class FuseCaptions(Stage[FuseCaptionsConfig, ClipRecord, CaptionRecord]):
         texts = [question.text for question in questions]
         answers = models.one_each(self._writer, self._writer.summaries(texts, self.config.prompt), len(texts))
         for question, answer in zip(questions, answers, strict=True):
-            caption = one_sentence(cleaned(answer))
+            caption = one_sentence(cleaned(answer.text))
             problem = self._problem(question, caption)
             item = batch[question.number]
             if problem is None:

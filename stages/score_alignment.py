@@ -2,7 +2,8 @@
 
 InternVid looks at 4 evenly spread frames (UMT-SIM, arXiv:2307.06942 section 3.3) and takes the maximum for its other frame score
 (aesthetics, same section); its released 10M-FLT set was chosen with OpenAI's CLIP ViT-L/14 (InternVideo issue 91). UMT's checkpoint was
-never named, so CLIP serves here; a video-text model such as X-CLIP, which sees the frames together, can be had beside it.
+never named, so CLIP serves here; a video-text model, which sees the frames together, can be had beside it: X-CLIP, or ViCLIP, which
+InternVid's authors trained on the data set.
 
 Frames that embed_frames has embedded with the same model are not looked at again.
 """
@@ -44,7 +45,7 @@ class ScoreAlignmentConfig(Section):
 
     video_model: PresetField | None = Field(
         default=None,
-        description="Preset of a video-text scorer, such as xclip-base-patch32, for a further row `video_alignment`; null: none.",
+        description="Preset of a video-text scorer, xclip-base-patch32 or viclip-l-14, for a further row `video_alignment`; null: none.",
     )
 
     @field_validator("model")
@@ -85,12 +86,12 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
 
     @property
     def resources(self) -> Resources:
-        """The models share a worker; a batch holds as many clips as fill one pass with their frames."""
+        """The models share a worker; a batch holds as many clips as fill some passes with their frames."""
         presets = self.config.presets
         return Resources(
             gpus=max(preset.gpus for preset in presets),
             memory_mb=1000 + sum(preset.memory_mb for preset in presets),
-            batch_size=max(1, self.config.model.batch_size // self.config.num_frames),
+            batch_size=models.clips_at_once(self.config.model, self.config.num_frames),
             load_threads=models.LOAD_THREADS,
         )
 
@@ -160,7 +161,9 @@ class ScoreAlignment(Stage[ScoreAlignmentConfig, ClipRecord, ScoreRecord]):
         if not needed and stored is not None:
             return _Payload([], stored, [])
         images = dict(zip(needed, models.read_frames(self.worker.root, clip, list(needed.values())), strict=True))
-        return _Payload([self._scorer.prepared(images[frame.frame]) for frame in own], stored, [images[frame.frame] for frame in for_video])
+        shown = [self._scorer.prepared(images[frame.frame]) for frame in own]
+        video = self._video_scorer
+        return _Payload(shown, stored, [video.prepared(images[frame.frame]) for frame in for_video] if video else [])
 
     def _video_scores(self, batch: Sequence[Item[ClipRecord]], captions: Sequence[Sequence[CaptionRecord]]) -> Sequence[Any]:
         if self._video_scorer is None:

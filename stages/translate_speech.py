@@ -98,7 +98,7 @@ class TranslateSpeech(Stage[TranslateSpeechConfig, SpeechRecord, SpeechRecord]):
             texts = [rows[number].text[: self.config.max_chars] for number in numbers]
             answers = models.one_each(writer, writer.summaries(texts, prompt), len(texts))
             for number, answer in zip(numbers, answers, strict=True):
-                rows[number], problem = _translated(rows[number], answer, writer, prompt)
+                rows[number], problem = _translated(rows[number], answer.text, writer, prompt)
                 if problem is not None:
                     lost[number] = problem
         return [Emit((row,), (lost[number],) if number in lost else ()) for number, row in enumerate(rows)]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models import tiny, tiny_video
+from internvid_pipeline.models import tiny, tiny_parts, tiny_video
 from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
 
 WIDTH, HEIGHT, FRAMES = 384, 216, 8
@@ -43,11 +43,12 @@ def clips(root: Path, count: int) -> list[ClipRecord]:
                 refs.append(FrameRef(frame=12 * i + 6, time_s=0.5 * i + 0.25, width_px=WIDTH, height_px=HEIGHT, media=media))
                 file.write(data)
                 place += len(data)
-            found.append(_clip(f"clip{number:05d}", tuple(refs)))
+            found.append(clip_of(f"clip{number:05d}", tuple(refs)))
     return found
 
 
-def _clip(clip_id: str, frames: tuple[FrameRef, ...]) -> ClipRecord:
+def clip_of(clip_id: str, frames: tuple[FrameRef, ...]) -> ClipRecord:
+    """A clip of 4 s with these frames."""
     times = {"start_s": 0.0, "end_s": 4.0, "duration_s": 4.0, "start_pts": 0, "end_pts": 96, "time_base_num": 1, "time_base_den": 24}
     numbers = {"start_frame": 0, "end_frame": 96, "num_frames": 96, "fps": 24.0, "middle_frame": 54, "width_px": WIDTH, "height_px": HEIGHT}
     rest = {"has_audio": False, "cut_mode": "copy", "motion": 1.0, "luma_mean": 100.0, "media": MediaRef(uri="clip.mp4")}
@@ -71,10 +72,12 @@ def clip_model(folder: Path, is_full: bool) -> ModelPreset:
     import json
 
     import open_clip
+    import torch
     from safetensors.torch import save_file
 
     shape: dict[str, Any] = open_clip.get_model_config("ViT-L-14")
-    model = open_clip.model.CLIP(**shape)
+    with tiny_parts.made_on(torch, "bfloat16", "cuda"):
+        model = open_clip.model.CLIP(**shape)
     folder.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "open_clip_model.safetensors")
     preprocess = {"mean": [0.4815, 0.4578, 0.4082], "std": [0.2686, 0.2613, 0.2758]}
@@ -90,7 +93,7 @@ def blip2(folder: Path, is_full: bool) -> ModelPreset:
     import transformers
 
     preset = ModelPreset(name="blip2", task="caption", adapter="blip2", repository=str(folder), batch_size=64, max_new_tokens=30, gpus=1)
-    tokenizer = tiny.byte_tokenizer(
+    tokenizer = tiny_parts.byte_tokenizer(
         ["<pad>", "</s>", "<unk>", "<image>"], pad_token="<pad>", eos_token="</s>", bos_token="</s>", unk_token="<unk>"
     )
     decoder = transformers.OPTConfig(
@@ -111,10 +114,8 @@ def blip2(folder: Path, is_full: bool) -> ModelPreset:
         num_query_tokens=32,
         image_token_index=3,
     )
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device("cuda"):
+    with tiny_parts.made_on(torch, "bfloat16", "cuda"):
         model = transformers.Blip2ForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
     images = transformers.BlipImageProcessor(size={"height": 224, "width": 224})
     transformers.Blip2Processor(images, tokenizer, num_query_tokens=32).save_pretrained(folder)

@@ -26,10 +26,14 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PLACEMENT: dict[str, Any] = {"fingerprint": False}
 
-Task = Literal["caption", "summary", "video_caption", "alignment", "video_alignment", "aesthetic", "safety", "text_overlay", "speech"]
+Task = Literal[
+    "caption", "summary", "video_caption", "alignment", "video_alignment", "aesthetic", "safety", "watermark", "text_overlay", "speech"
+]
 # Adapters without weights of their own: a deterministic stand-in, a server that has them, a package that brings them.
 ENDPOINT = "openai"
 _IN_THE_PACKAGE = "rapidocr"
+# Adapters of models whose code lies in their repository.
+_REMOTE_CODE = frozenset({"viclip"})
 _LABEL = re.compile(r"[\w.:+-]{1,80}")
 
 
@@ -64,17 +68,17 @@ class EndpointConfig(Section):
 
 
 class ModelPreset(Section):
-    """One model and how it is asked. Every field but endpoint, batch_pixels, gpus, memory_mb and batch_size changes results and is
-    in the fingerprint."""
+    """One model and how it is asked. Every field but endpoint, trust_remote_code, batch_pixels, gpus, memory_mb and batch_size changes
+    results and is in the fingerprint."""
 
     name: str = Field(description="Name of the preset; its file name where it has one.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")
     task: Task = Field(
         description="What the model does: caption (picture to text), summary (text to text), video_caption (several frames with times "
         "to text), alignment (picture and text to a score), video_alignment (several frames and a text), aesthetic (embedding to a score), "
-        "safety (picture to a probability), text_overlay (picture to the words in it), speech (sound to text)."
+        "safety and watermark (picture to a probability), text_overlay (picture to the words in it), speech (sound to text)."
     )
     adapter: str = Field(
-        description="Code that runs it: blip2, seq2seq, instruct, transformers, vllm, openai, open_clip, xclip, linear_head, "
+        description="Code that runs it: blip2, seq2seq, instruct, transformers, vllm, openai, open_clip, xclip, viclip, linear_head, "
         "image_classifier, rapidocr, faster-whisper, whisper, or stand-in (deterministic, no weights).",
         pattern=r"^[a-z0-9_-]+$",
     )
@@ -104,9 +108,15 @@ class ModelPreset(Section):
     quick_gelu: bool = Field(default=False, description="open_clip only: OpenAI's CLIP weights were trained with QuickGELU.")
     base_model: str = Field(default="", description="linear_head only: the model whose embeddings it was trained on, as rows call it.")
     unsafe_labels: tuple[str, ...] = Field(
-        default=(), description="image_classifier only: classes whose probabilities add up to the score."
+        default=(), description="image_classifier only: classes whose probabilities add up to the score: the unsafe, the watermarked ones."
     )
     endpoint: EndpointConfig | None = Field(default=None, description="openai only: the server.", json_schema_extra=_PLACEMENT)
+    trust_remote_code: bool = Field(
+        default=False,
+        description="Runs Python code that the repository brings, at exactly the preset's commit: read it there before you say true. Only "
+        "for adapters that cannot do without (viclip).",
+        json_schema_extra=_PLACEMENT,
+    )
     batch_pixels: int = Field(
         default=50_000_000,
         ge=1,
@@ -153,6 +163,17 @@ class ModelPreset(Section):
     def _endpoint_is_given(self) -> "ModelPreset":
         if (self.adapter == ENDPOINT) != (self.endpoint is not None):
             raise ValueError("adapter openai and field endpoint belong together; give both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _remote_code_is_opted_into(self) -> "ModelPreset":
+        if self.trust_remote_code != (self.adapter in _REMOTE_CODE):
+            if self.trust_remote_code:
+                raise ValueError(f"adapter {self.adapter} runs no code of a repository; leave trust_remote_code out")
+            where = f"{self.repository} at commit {self.commit or '(none is given)'}"
+            raise ValueError(f"adapter {self.adapter} runs Python code of {where}: read it there, then write trust_remote_code: true")
+        if self.trust_remote_code and not self.commit:
+            raise ValueError(f"trust_remote_code needs a commit, or for a folder a label of its version: {self.repository} has none")
         return self
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.engine.status import to_ranges
+from internvid_pipeline.engine.sums import to_ranges
 from internvid_pipeline.storage import Manifest, Root, done_partitions, layout, manifest_from_json
 from internvid_pipeline.storage.inventory import read_many
 

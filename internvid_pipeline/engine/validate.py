@@ -17,13 +17,10 @@ from internvid_pipeline.engine.status import read_summary
 from internvid_pipeline.engine.sums import sum_partitions
 from internvid_pipeline.errors import StorageError
 from internvid_pipeline.records import (
-    CaptionRecord,
     ClipRecord,
-    EmbeddingRecord,
     MediaRef,
     SampleRecord,
     ScanRecord,
-    ScoreRecord,
     SelectionRecord,
     VideoRecord,
     schema_of,
@@ -86,9 +83,7 @@ def validate_dataset(root: Root, plans: Sequence[StagePlan], partitions: Sequenc
             report.problems += _check_files(root, manifest, read_media)
             rows = _check_table(root, manifest, writes[plan.folder], report)
             report.problems += _check_rows(manifest, rows, seen[plan.folder], sizes, superseded.get(partition, frozenset()))
-            stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(
-                isinstance(row, (CaptionRecord, EmbeddingRecord, ScoreRecord)) and row.is_stand_in for row in rows
-            )
+            stand_ins[plan.name] = stand_ins.get(plan.name, 0) + sum(bool(getattr(row, "is_stand_in", False)) for row in rows)
             if writes[plan.folder] is SampleRecord:
                 report.checked_samples += len(rows)
                 report.problems += _check_samples(root, rows, captions.of(plan, partition))

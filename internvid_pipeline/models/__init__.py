@@ -1,7 +1,7 @@
 """Models: a Protocol per task, an adapter per family, deterministic stand-ins. Importing this imports no torch.
 
     captioner = build_captioner(load_preset("blip2-opt-2.7b"))
-    texts = captioner.captions(images)
+    texts = [answer.text for answer in captioner.captions(images)]
 
 A new family is one module here with a class that takes a ModelPreset, and one line in `_ADAPTERS`.
 """
@@ -104,11 +104,13 @@ _ADAPTERS: Mapping[tuple[Task, str], str] = {
     ("alignment", "open_clip"): "clip_scorer:ClipScorer",
     ("alignment", "stand-in"): "stand_ins:StandInScorer",
     ("video_alignment", "xclip"): "xclip:XClipScorer",
+    ("video_alignment", "viclip"): "viclip:ViClipScorer",
     ("video_alignment", "stand-in"): "stand_ins:StandInVideoScorer",
     ("aesthetic", "linear_head"): "linear_head:LinearHead",
     ("aesthetic", "stand-in"): "stand_ins:StandInRater",
     ("safety", "image_classifier"): "image_classifier:TransformersClassifier",
     ("safety", "stand-in"): "stand_ins:StandInClassifier",
+    ("watermark", "image_classifier"): "image_classifier:TransformersClassifier",
     ("text_overlay", "rapidocr"): "text_reader:RapidOcrReader",
     ("text_overlay", "stand-in"): "stand_ins:StandInReader",
 }
@@ -161,8 +163,8 @@ def build_rater(preset: ModelPreset) -> EmbeddingRater:
 
 
 def build_classifier(preset: ModelPreset) -> ImageClassifier:
-    """The safety classifier of a preset; raises as `build_captioner`."""
-    return cast(ImageClassifier, _build(preset, "safety"))
+    """The classifier of a preset, of what is unsafe or of watermarks; raises as `build_captioner`."""
+    return cast(ImageClassifier, _build(preset, "watermark" if preset.task == "watermark" else "safety"))
 
 
 def build_reader(preset: ModelPreset) -> TextReader:

@@ -38,8 +38,8 @@ class VideoFrames:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said of one clip. num_tokens: that it wrote, None where it does not tell. error: why there is no answer; the text is
-    then empty."""
+    """What a model said of one clip, picture or text. num_tokens: that it wrote, None where it does not tell. error: why there is no
+    answer; the text is then empty."""
 
     text: str
     finish: Finish = "stop"
@@ -81,16 +81,16 @@ class Captioner(Model, Protocol):
         """The picture scaled to what the model looks at, which `captions` takes in its place with the same result. Safe to call from
         several threads, so that it can run ahead while the GPU works."""
 
-    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
-        """One text per picture, in order, without the prompt; an empty text where the model said nothing."""
+    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[Answer]:
+        """One answer per picture, in order, without the prompt; an empty text where the model said nothing."""
 
 
 @runtime_checkable
 class Summariser(Model, Protocol):
     """From several sentences to one short text."""
 
-    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[str]:
-        """One text per input, in order; an empty text for an empty one. prompt: put before each input on a line of its own."""
+    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[Answer]:
+        """One answer per input, in order; an empty text for an empty one. prompt: put before each input on a line of its own."""
 
 
 @runtime_checkable
@@ -182,6 +182,9 @@ class VideoTextScorer(Model, Protocol):
     def num_frames(self) -> int:
         """Frames that the model was trained with; it is always shown so many."""
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """As `AlignmentScorer.prepared`."""
+
     def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(n,) cosines of the pairs (video i, text i). Where a video has fewer frames than `num_frames`, its last is repeated; of more,
         evenly spread ones are taken."""
@@ -201,7 +204,7 @@ class EmbeddingRater(Model, Protocol):
 
 @runtime_checkable
 class ImageClassifier(Model, Protocol):
-    """The probability that a picture belongs to some class, such as what is not safe for work."""
+    """The probability that a picture belongs to some class: what is not safe for work, what bears a watermark."""
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """As `AlignmentScorer.prepared`."""

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.base import RgbImage
+from internvid_pipeline.models.base import Answer, RgbImage
 from internvid_pipeline.models.batching import BatchSizer, in_batches
-from internvid_pipeline.models.pretrained import load_pretrained
+from internvid_pipeline.models.pretrained import answer_of, load_pretrained, scaled_picture, stop_tokens
 
 
 class Blip2Captioner:
@@ -26,31 +24,33 @@ class Blip2Captioner:
         self._processor = loaded.processor
         if self._processor.num_query_tokens is None:  # processors saved before transformers 4.46 do not say
             self._processor.num_query_tokens = self._model.config.num_query_tokens
+        self._stops = stop_tokens(self._model.language_model)
         self._sizer = BatchSizer(preset.batch_size)
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.Captioner`."""
-        scaled = self._processor.image_processor(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"][
-            0
-        ]
-        return np.asarray(scaled.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
+        return scaled_picture(self._processor.image_processor, image)
 
-    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
+    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[Answer]:
         """See `base.Captioner`. All pictures of a call are scaled to one size and share the prompt, so no batch holds padding."""
         return in_batches(self._sizer, [1.0] * len(images), lambda chosen: self._batch([images[i] for i in chosen], prompt))
 
-    def _batch(self, images: Sequence[RgbImage], prompt: str | None) -> list[str]:
+    def _batch(self, images: Sequence[RgbImage], prompt: str | None) -> list[Answer]:
         asked = {"text": [prompt] * len(images)} if prompt else {}
         inputs = self._processor(images=list(images), return_tensors="pt", device=self._device, **asked).to(self._device)
         inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
         with self._torch.inference_mode():
             tokens = self._model.generate(**inputs, max_new_tokens=self._preset.max_new_tokens, do_sample=False, num_beams=1)
-        if not self._model.config.text_config.is_encoder_decoder:
-            tokens = tokens[:, self._prompt_length(inputs) :]
-        return [" ".join(text.split()) for text in self._processor.batch_decode(tokens, skip_special_tokens=True)]
+        fresh = tokens[:, self._prompt_length(inputs) :]
+        texts = self._processor.batch_decode(fresh, skip_special_tokens=True)
+        most = self._preset.max_new_tokens
+        return [answer_of(text, row, self._stops, most) for text, row in zip(texts, fresh.tolist(), strict=True)]
 
     def _prompt_length(self, inputs: Any) -> int:
-        """Tokens that `generate` gives back before the answer: a decoder repeats the picture's places and the prompt."""
+        """Tokens that `generate` gives back before the answer: a decoder repeats the picture's places and the prompt; one behind an encoder
+        begins with a token of its own."""
+        if self._model.config.text_config.is_encoder_decoder:
+            return 1
         if "input_ids" in inputs:
             return int(inputs["input_ids"].shape[1])
         return int(self._model.config.num_query_tokens) + 1  # generate itself writes the places and one token that begins the text

@@ -100,7 +100,10 @@ class ChatEndpoint:
                     continue
                 if self.config.requests_per_s:
                     self._next_slot_s = max(self._next_slot_s, now) + 1 / self.config.requests_per_s
-                return heapq.heappop(self._waiting)[2]
+                job = heapq.heappop(self._waiting)[2]
+                if self._waiting:  # whoever watched the clock for the next one may have been woken for this one
+                    self._changed.notify()
+                return job
         return None
 
     def _settle(self, job: _Job, reply: Reply) -> None:
@@ -164,15 +167,6 @@ class EndpointModel:
         self.commit = preset.published_commit
         self._preset = preset
         self._endpoint = ChatEndpoint(preset.endpoint)
-
-    def _asking(self, content: str | list[dict[str, Any]]) -> dict[str, Any]:
-        """A request of one message, as OpenAI's API takes it."""
-        return {
-            "model": self._preset.repository,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": self._preset.max_new_tokens,
-            "temperature": 0,
-        }
 
 
 def outcome_of(answer: "Future[dict[str, Any]]", read: Callable[[dict[str, Any]], Any]) -> Any:

@@ -1,14 +1,19 @@
-"""What stages that look at frames one by one have in common: how many clips fill the device, which frames, one number out of many."""
+"""What stages and models that look at frames have in common: how many clips fill the device, which frames, one number out of many."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import RgbImage
+from internvid_pipeline.models.batching import BatchSizer, in_batches
 from internvid_pipeline.models.frames import evenly_spread, read_frames
 from internvid_pipeline.records import ClipRecord
 from internvid_pipeline.storage import Root
 
+T = TypeVar("T")
 # Decoding and scaling a picture takes some milliseconds of one core, a GPU takes thousands of pictures a second.
 LOAD_THREADS = 16
 _PASSES = 4  # forward passes in one call of `process`: the device goes from one to the next without waiting for us
@@ -34,3 +39,22 @@ def frame_numbers(clip: ClipRecord, num_frames: int) -> tuple[int, ...]:
 def reduced(values: Sequence[float], how: Literal["max", "mean"]) -> float:
     """One number for a clip; values: of its frames, at least one."""
     return max(values) if how == "max" else sum(values) / len(values)
+
+
+def exactly(frames: Sequence[T], count: int) -> list[T]:
+    """`count` frames: evenly spread ones where there are more, the last repeated where there are fewer."""
+    shown = evenly_spread(frames, count)
+    return shown + shown[-1:] * (count - len(shown))
+
+
+def pair_scores(
+    sizer: BatchSizer,
+    videos: Sequence[Sequence[RgbImage]],
+    texts: Sequence[str],
+    num_frames: int,
+    batch: Callable[[list[list[RgbImage]], list[str]], Sequence[float]],
+) -> npt.NDArray[np.float32]:
+    """(n,) scores of the pairs (video i, text i), each video with exactly `num_frames`. sizer: of pairs."""
+    shown = [exactly(video, num_frames) for video in videos]
+    found = in_batches(sizer, [1.0] * len(shown), lambda chosen: batch([shown[i] for i in chosen], [texts[i] for i in chosen]))
+    return np.array(found, dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Image classifiers through transformers, as judges of what is not safe for work.
+"""Image classifiers through transformers, as judges of what is not safe for work, and of watermarks.
 
-InternVid drops such videos by a binary classifier that it does not name (arXiv:2307.06942, appendix B).
+InternVid drops unsafe videos by a binary classifier that it does not name (arXiv:2307.06942, appendix B).
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.models.base import RgbImage
 from internvid_pipeline.models.batching import BatchSizer, in_batches
-from internvid_pipeline.models.pretrained import load_pretrained
+from internvid_pipeline.models.pretrained import load_pretrained, scaled_picture
 
 
 class TransformersClassifier:
@@ -36,8 +36,7 @@ class TransformersClassifier:
 
     def prepared(self, image: RgbImage) -> RgbImage:
         """See `base.ImageClassifier`."""
-        scaled = self._pictures(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"][0]
-        return np.asarray(scaled.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
+        return scaled_picture(self._pictures, image)
 
     def probabilities(self, images: Sequence[RgbImage]) -> npt.NDArray[np.float32]:
         """See `base.ImageClassifier`."""

@@ -7,8 +7,9 @@ appendix B).
 from collections.abc import Sequence
 
 from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.base import Answer
 from internvid_pipeline.models.batching import BatchSizer, in_batches
-from internvid_pipeline.models.pretrained import greedy, load_pretrained
+from internvid_pipeline.models.pretrained import answer_of, greedy, load_pretrained, stop_tokens
 
 
 class InstructSummariser:
@@ -24,13 +25,14 @@ class InstructSummariser:
         loaded = load_pretrained(preset, "AutoModelForCausalLM", "AutoTokenizer")
         self._torch, self._device, self._model, self._tokenizer = loaded.torch, loaded.device, loaded.model, loaded.processor
         self._tokenizer.padding_side = "left"  # a decoder goes on at the right end
+        self._stops = stop_tokens(self._model)
         self._sizer = BatchSizer(preset.batch_size)
 
-    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[str]:
+    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[Answer]:
         """See `base.Summariser`."""
         there = [i for i, text in enumerate(texts) if text.strip()]
         asked = [self._asked(texts[i], prompt) for i in there]
-        answers = [""] * len(texts)
+        answers = [Answer("")] * len(texts)
         found = in_batches(self._sizer, [len(text) for text in asked], lambda chosen: self._batch([asked[i] for i in chosen]))
         for i, answer in zip(there, found, strict=True):
             answers[i] = answer
@@ -44,10 +46,11 @@ class InstructSummariser:
         message = {"role": "user", "content": f"{prompt}\n{text}" if prompt else text}
         return str(self._tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
 
-    def _batch(self, texts: list[str]) -> list[str]:
+    def _batch(self, texts: list[str]) -> list[Answer]:
         # The template has written the special tokens already.
         inputs = self._tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False, return_token_type_ids=False)
         with self._torch.inference_mode():
             tokens = self._model.generate(**inputs.to(self._device), **greedy(self._preset.max_new_tokens))
-        fresh = tokens[:, inputs["input_ids"].shape[1] :]
-        return [" ".join(text.split()) for text in self._tokenizer.batch_decode(fresh, skip_special_tokens=True)]
+        fresh, most = tokens[:, inputs["input_ids"].shape[1] :], self._preset.max_new_tokens
+        texts = self._tokenizer.batch_decode(fresh, skip_special_tokens=True)
+        return [answer_of(text, row, self._stops, most) for text, row in zip(texts, fresh.tolist(), strict=True)]

@@ -1,10 +1,14 @@
 """Loading a model of transformers from a folder, the same way for every family."""
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.base import Answer, RgbImage
 from internvid_pipeline.models.torch_setup import device_and_dtype, import_torch
 from internvid_pipeline.models.weights import check_loaded, loading, packages_for, weights_folder
 
@@ -58,10 +62,25 @@ def _has_flash_attention(torch: Any, device: Any, dtype: Any) -> bool:
     return bool(torch.cuda.get_device_capability(device) >= _FLASH_CAPABILITY)
 
 
+def scaled_picture(pictures: Any, image: RgbImage) -> RgbImage:
+    """A picture as a processor of transformers scales and cuts it, before it makes numbers of it: a model can be given it in its place."""
+    scaled = pictures(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
+    (picture,) = scaled.reshape(-1, *scaled.shape[-3:])  # a processor of videos takes the list for a video
+    return np.asarray(picture.permute(1, 2, 0).contiguous().numpy().round(), dtype=np.uint8)
+
+
 def stop_tokens(model: Any) -> frozenset[int]:
     """Numbers of the tokens with which a decoder ends its text."""
     ends = model.generation_config.eos_token_id
     return frozenset() if ends is None else frozenset(ends if isinstance(ends, list) else [ends])
+
+
+def answer_of(text: str, tokens: Sequence[int], stops: frozenset[int], max_new_tokens: int) -> Answer:
+    """What a decoder said. tokens: all that it wrote, with what fills the row behind the end. stops: those of `stop_tokens`; without any
+    it is not known how the text ended."""
+    written = next((i for i, token in enumerate(tokens) if token in stops), None)
+    is_cut = bool(stops) and written is None and len(tokens) >= max_new_tokens
+    return Answer(" ".join(text.split()), "length" if is_cut else "stop", len(tokens) if written is None else written)
 
 
 def greedy(max_new_tokens: int) -> dict[str, Any]:

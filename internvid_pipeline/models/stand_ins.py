@@ -41,10 +41,14 @@ class StandInCaptioner(StandIn):
         """See `base.Captioner`."""
         return image
 
-    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
+    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[Answer]:
         """See `base.Captioner`."""
         del prompt
-        return [_sentence(look_at(image)) for image in images]
+        return [_said(_sentence(look_at(image))) for image in images]
+
+
+def _said(text: str) -> Answer:
+    return Answer(text, "stop", len(text.split()))
 
 
 def _sentence(look: Look) -> str:
@@ -68,7 +72,7 @@ class StandInVideoCaptioner(StandIn):
 
     def answers(self, prepared: Sequence[str]) -> list[Answer]:
         """See `base.VideoCaptioner`."""
-        return [Answer(text, "stop", len(text.split())) for text in prepared]
+        return [_said(text) for text in prepared]
 
     def close(self) -> None:
         """See `base.VideoCaptioner`."""
@@ -83,10 +87,10 @@ class StandInSummariser(StandIn):
         """Loads nothing."""
         self._max_words = preset.max_new_tokens
 
-    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[str]:
+    def summaries(self, texts: Sequence[str], prompt: str | None = None) -> list[Answer]:
         """See `base.Summariser`."""
         del prompt
-        return [self._merged(text) for text in texts]
+        return [_said(self._merged(text)) for text in texts]
 
     def _merged(self, text: str) -> str:
         kept: list[str] = []
@@ -192,6 +196,10 @@ class StandInVideoScorer(StandIn):
 
     def __init__(self, preset: ModelPreset) -> None:
         self._scorer = StandInScorer(preset)
+
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.VideoTextScorer`."""
+        return image
 
     def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """See `base.VideoTextScorer`."""

@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from internvid_pipeline.config.presets import ModelPreset
+from internvid_pipeline.models.tiny_parts import SEED, byte_tokenizer, save
 from internvid_pipeline.models.torch_setup import import_torch
-
-SENTENCES = [
-    "a man is riding a bicycle on the street",
-    "a dog runs in the park",
-    "two people are cooking in a kitchen",
-    "describe the video in one sentence",
-]
-SEED = 7
 
 
 def save_tiny_blip2(folder: Path) -> ModelPreset:
@@ -46,11 +39,8 @@ def save_tiny_blip2(folder: Path) -> ModelPreset:
         num_query_tokens=4,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
     )
-    torch.manual_seed(SEED)
-    model = transformers.Blip2ForConditionalGeneration(config)
-    spread(torch, model)
-    model.save_pretrained(folder)
-    transformers.Blip2Processor(images, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    processor = transformers.Blip2Processor(images, tokenizer, num_query_tokens=4)
+    save(torch, folder, lambda: transformers.Blip2ForConditionalGeneration(config), processor)
     return preset
 
 
@@ -74,11 +64,7 @@ def save_tiny_seq2seq(folder: Path) -> ModelPreset:
         pad_token_id=0,
         eos_token_id=1,
     )
-    torch.manual_seed(SEED)
-    model = transformers.T5ForConditionalGeneration(config)
-    spread(torch, model)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save(torch, folder, lambda: transformers.T5ForConditionalGeneration(config), tokenizer)
     return preset
 
 
@@ -129,11 +115,7 @@ def save_tiny_instruct(folder: Path) -> ModelPreset:
         eos_token_id=1,
         bos_token_id=1,
     )
-    torch.manual_seed(SEED)
-    model = transformers.Qwen3ForCausalLM(config)
-    spread(torch, model)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save(torch, folder, lambda: transformers.Qwen3ForCausalLM(config), tokenizer)
     return preset
 
 
@@ -154,13 +136,9 @@ def save_tiny_xclip(folder: Path) -> ModelPreset:
         vision_config={**layers, **mit, "image_size": 32, "patch_size": 8, "num_frames": 8},
         projection_dim=32,
     )
-    torch.manual_seed(SEED)
-    model = transformers.XCLIPModel(config)
-    spread(torch, model)
-    model.save_pretrained(folder)
     size = {"shortest_edge": 32}
     images = transformers.VideoMAEImageProcessor(size=size, crop_size={"height": 32, "width": 32})
-    transformers.XCLIPProcessor(images, tokenizer).save_pretrained(folder)
+    save(torch, folder, lambda: transformers.XCLIPModel(config), transformers.XCLIPProcessor(images, tokenizer))
     return preset
 
 
@@ -181,11 +159,8 @@ def save_tiny_classifier(folder: Path) -> ModelPreset:
     config = transformers.ViTConfig(
         **layers, image_size=32, patch_size=8, id2label={0: "normal", 1: "nsfw"}, label2id={"normal": 0, "nsfw": 1}
     )
-    torch.manual_seed(SEED)
-    model = transformers.ViTForImageClassification(config)
-    spread(torch, model)
-    model.save_pretrained(folder)
-    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    save(torch, folder, lambda: transformers.ViTForImageClassification(config), processor)
     return preset
 
 
@@ -198,25 +173,3 @@ def save_tiny_head(folder: Path, base_model: str = "tiny-clip", width: int = 32)
     torch.manual_seed(SEED)
     torch.save(torch.nn.Linear(width, 1).state_dict(), file)
     return preset
-
-
-def spread(torch: Any, model: Any) -> None:
-    """Larger weights: with the usual initialisation a tiny model says the same of every input, and no test could tell them apart."""
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0.0, 0.4)
-
-
-def byte_tokenizer(special_tokens: list[str], **names: Any) -> Any:
-    """A byte-level BPE tokenizer, which covers every UTF-8 text, trained on four sentences."""
-    import tokenizers
-    import transformers
-
-    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
-    bpe.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = tokenizers.decoders.ByteLevel()
-    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=special_tokens, show_progress=False)
-    bpe.train_from_iterator(SENTENCES, trainer)
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, **names)

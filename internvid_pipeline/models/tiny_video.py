@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.tiny import SEED, byte_tokenizer, spread
+from internvid_pipeline.models.tiny_parts import byte_tokenizer, made_on, spread
 from internvid_pipeline.models.torch_setup import import_torch
 
 VlmFamily = Literal["qwen2_5_vl", "qwen3_vl", "internvl", "smolvlm"]
@@ -62,16 +62,10 @@ def save_vlm(
     preset = ModelPreset(**{**written, **fields})
     torch = import_torch(preset)
     build = {"qwen2_5_vl": _qwen2_5, "qwen3_vl": _qwen3, "internvl": _internvl, "smolvlm": _smolvlm}[family]
-    torch.manual_seed(SEED)
-    before = torch.get_default_dtype()
-    try:
-        torch.set_default_dtype(getattr(torch, dtype))
-        with torch.device(device):
-            model, processor = build(shape)
-            if shape is TINY:
-                spread(torch, model)
-    finally:
-        torch.set_default_dtype(before)
+    with made_on(torch, dtype, device):
+        model, processor = build(shape)
+        if shape is TINY:
+            spread(torch, model)
     tokenizer = processor.tokenizer
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     model.save_pretrained(folder)
@@ -97,11 +91,7 @@ def _qwen2_5(shape: VlmShape) -> tuple[Any, Any]:
     sections = [head // 2 - 2 * (head * 3 // 16), head * 3 // 16, head * 3 // 16]
     config = transformers.Qwen2_5_VLConfig(
         vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "num_heads": shape.vision_heads,
-            "intermediate_size": shape.vision_intermediate,
-            "out_hidden_size": shape.hidden,
+            **_qwen_vision(shape),
             "patch_size": 14,
             "window_size": 112 if shape is not TINY else 56,
             "fullatt_block_indexes": [shape.vision_layers - 1] if shape is TINY else [7, 15, 23, 31],
@@ -127,11 +117,7 @@ def _qwen3(shape: VlmShape) -> tuple[Any, Any]:
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen3VLConfig(
         vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "num_heads": shape.vision_heads,
-            "intermediate_size": shape.vision_intermediate,
-            "out_hidden_size": shape.hidden,
+            **_qwen_vision(shape),
             "patch_size": 16,
             "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0],
@@ -169,10 +155,7 @@ def _internvl(shape: VlmShape) -> tuple[Any, Any]:
     )
     config = transformers.InternVLConfig(
         vision_config={
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_hidden_layers": shape.vision_layers,
-            "num_attention_heads": shape.vision_heads,
+            **_vision(shape),
             "image_size": [32, 32],
             "patch_size": [8, 8],
         },
@@ -200,10 +183,7 @@ def _smolvlm(shape: VlmShape) -> tuple[Any, Any]:
         setattr(tokenizer, name, _SMOLVLM[number])
     config = transformers.SmolVLMConfig(
         vision_config={
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_hidden_layers": shape.vision_layers,
-            "num_attention_heads": shape.vision_heads,
+            **_vision(shape),
             "image_size": 64,
             "patch_size": 16,
         },
@@ -222,6 +202,25 @@ def _smolvlm(shape: VlmShape) -> tuple[Any, Any]:
         image_seq_len=4,
     )
     return transformers.SmolVLMForConditionalGeneration(config), processor
+
+
+def _qwen_vision(shape: VlmShape) -> dict[str, int]:
+    return {
+        "depth": shape.vision_layers,
+        "hidden_size": shape.vision_hidden,
+        "num_heads": shape.vision_heads,
+        "intermediate_size": shape.vision_intermediate,
+        "out_hidden_size": shape.hidden,
+    }
+
+
+def _vision(shape: VlmShape) -> dict[str, int]:
+    return {
+        "hidden_size": shape.vision_hidden,
+        "intermediate_size": shape.vision_intermediate,
+        "num_hidden_layers": shape.vision_layers,
+        "num_attention_heads": shape.vision_heads,
+    }
 
 
 def _decoder(shape: VlmShape, tokenizer: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from internvid_pipeline.config.presets import ModelPreset
-from internvid_pipeline.models.tiny import SEED, SENTENCES, spread
+from internvid_pipeline.models.tiny_parts import SEED, TEXT, spread
 from internvid_pipeline.models.torch_setup import import_torch
 
 
@@ -94,7 +94,7 @@ def _tokenizer(folder: Path, words: int) -> tuple[Any, Sequence[str]]:
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=400, initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    bpe.train_from_iterator(SENTENCES, trainer)
+    bpe.train_from_iterator(TEXT, trainer)
     plain = json.loads(bpe.to_str())
     vocabulary = plain["model"]["vocab"]
     for text in ("", *(f"\u0120word{i}" for i in range(words))):  # \u0120: a space, in this alphabet of bytes

@@ -15,7 +15,7 @@ from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import Answer, VideoFrames
 from internvid_pipeline.models.batching import BatchSizer, in_batches
 from internvid_pipeline.models.frames import decode_jpeg
-from internvid_pipeline.models.pretrained import greedy, load_pretrained, stop_tokens
+from internvid_pipeline.models.pretrained import answer_of, greedy, load_pretrained, stop_tokens
 
 _TICKS_PER_S = 1000  # times are told to a processor as numbers of frames of a video with so many a second
 _NESTED = "smolvlm"  # its processor wants a list of videos per text, the others one flat list
@@ -51,14 +51,9 @@ class TransformersVideoCaptioner:
         self._sizer = BatchSizer(preset.batch_size, preset.batch_pixels)
 
     def prepared(self, video: VideoFrames, prompt: str) -> _Prepared:
-        """See `base.VideoCaptioner`. A single frame is shown twice: Qwen3-VL refuses a video of one."""
-        if len(video.jpegs) == 1:
-            video = replace(video, jpegs=video.jpegs * 2, times_s=video.times_s * 2)
-        images = [decode_jpeg(data, f"frame {i} of {video.what}") for i, data in enumerate(video.jpegs)]
-        content = [{"type": "video"}, {"type": "text", "text": prompt}]
-        text = self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
-        frames = np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2))
-        return _Prepared(frames, video_metadata(video), str(text))
+        """See `base.VideoCaptioner`."""
+        frames, metadata = decoded(video)
+        return _Prepared(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)), metadata, asked(self._processor, prompt))
 
     def answers(self, prepared: Sequence[_Prepared]) -> list[Answer]:
         """See `base.VideoCaptioner`."""
@@ -94,17 +89,27 @@ class TransformersVideoCaptioner:
             tokens = self._model.generate(**inputs, **greedy(self._preset.max_new_tokens))
         fresh = tokens[:, inputs["input_ids"].shape[1] :]
         texts = self._processor.batch_decode(fresh, skip_special_tokens=True)
-        return [self._answer(text, row) for text, row in zip(texts, fresh.tolist(), strict=True)]
-
-    def _answer(self, text: str, tokens: list[int]) -> Answer:
-        written = next((i for i, token in enumerate(tokens) if token in self._stops), None)
-        is_cut = written is None and len(tokens) >= self._preset.max_new_tokens
-        return Answer(" ".join(text.split()), "length" if is_cut else "stop", len(tokens) if written is None else written)
+        most = self._preset.max_new_tokens
+        return [answer_of(text, row, self._stops, most) for text, row in zip(texts, fresh.tolist(), strict=True)]
 
 
-def video_metadata(video: VideoFrames) -> dict[str, Any]:
-    """Frames and their times in the form that transformers' and vLLM's video processors take: as numbers of frames of a video with a
-    thousand a second, so that unevenly spread frames keep their exact times."""
+def asked(processor: Any, prompt: str) -> str:
+    """The conversation up to the model's turn, in the model's own chat form: a video and the prompt."""
+    content = [{"type": "video"}, {"type": "text", "text": prompt}]
+    return str(processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False))
+
+
+def decoded(video: VideoFrames) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
+    """(n, height, width, 3) uint8, and times in the form that transformers' and vLLM's video processors take: as numbers of frames of a
+    video with a thousand a second, so that unevenly spread frames keep their exact times. A single frame is shown twice: Qwen3-VL refuses
+    a video of one. Raises ItemError for a broken frame."""
+    if len(video.jpegs) == 1:
+        video = replace(video, jpegs=video.jpegs * 2, times_s=video.times_s * 2)
+    images = [decode_jpeg(data, f"frame {i} of {video.what}") for i, data in enumerate(video.jpegs)]
+    return np.stack(images), _metadata(video)
+
+
+def _metadata(video: VideoFrames) -> dict[str, Any]:
     ticks = [round(time_s * _TICKS_PER_S) for time_s in video.times_s]
     total = max(round(video.duration_s * _TICKS_PER_S), ticks[-1] + 1)
     return {

@@ -1,15 +1,16 @@
-"""Video language models in process through vLLM (extra `vllm`), which fills the GPU by itself: it is given all clips of a call at once."""
+"""Video language models in process through vLLM (extra `vllm`), which fills the GPU by itself: it is given all clips of a call at once.
+
+Every call below was read beside the source of vLLM 0.32.0 (entrypoints/llm.py, engine/arg_utils.py, multimodal/parse.py, and how
+qwen2_5_vl.py and qwen3_vl.py hand frames and metadata on: times reach the model, nothing is sampled again). It was not run on a GPU yet.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import SetupError
 from internvid_pipeline.models.base import Answer, Finish, VideoFrames
-from internvid_pipeline.models.frames import decode_jpeg
-from internvid_pipeline.models.transformers_video import video_metadata
+from internvid_pipeline.models.transformers_video import asked, decoded
 from internvid_pipeline.models.weights import loading, weights_folder
 
 INSTALL_LINE = "pip install 'internvid-pipeline[vllm]'"
@@ -37,21 +38,22 @@ class VllmVideoCaptioner:
                 dtype=preset.dtype,
                 tensor_parallel_size=max(1, int(preset.gpus)),
                 max_num_seqs=preset.batch_size,
-                limit_mm_per_prompt={"video": 1},
+                max_model_len=-1,  # as long as the memory allows: a model's own bound (256,000 tokens for Qwen3-VL) may not fit
+                limit_mm_per_prompt={"video": 1, "image": 0},
                 gpu_memory_utilization=min(0.9, preset.gpus) if 0 < preset.gpus < 1 else 0.9,
             )
         self._sampling: Any = SamplingParams(temperature=0.0, max_tokens=preset.max_new_tokens)
 
     def prepared(self, video: VideoFrames, prompt: str) -> dict[str, Any]:
         """See `base.VideoCaptioner`."""
-        images = [decode_jpeg(data, f"frame {i} of {video.what}") for i, data in enumerate(video.jpegs)]
-        content = [{"type": "video"}, {"type": "text", "text": prompt}]
-        text = self._processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
-        metadata = {**video_metadata(video), "do_sample_frames": False}
-        return {"prompt": text, "multi_modal_data": {"video": [(np.stack(images), metadata)]}}
+        frames, metadata = decoded(video)
+        video_data = [(frames, {**metadata, "do_sample_frames": False})]
+        return {"prompt": asked(self._processor, prompt), "multi_modal_data": {"video": video_data}}
 
     def answers(self, prepared: Sequence[dict[str, Any]]) -> list[Answer]:
         """See `base.VideoCaptioner`. vLLM gives its results in the order of its inputs."""
+        if not prepared:
+            return []
         return [_answer(result.outputs[0]) for result in self._engine.generate(list(prepared), self._sampling, use_tqdm=False)]
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from internvid_pipeline.storage import fetch_once, fetched_place
 
 # Formats of other frameworks; the pickled ones too where the repository has safetensors, which hold no code.
 _NEVER = ["*.msgpack", "*.h5", "*.onnx", "*.tflite", "*.ot", "*.gguf", "onnx/*", "openvino/*", "coreml/*"]
+_NEVER += ["checkpoint-*/*", "runs/*", "logs/*", "training_args.bin"]  # what was left of training: it can be ten times the model
 _PICKLED = ["*.bin", "*.pt", "*.pth", "*.ckpt"]
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 _SINGLE_FILE = "linear_head"

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.models.base import RgbImage
-from internvid_pipeline.models.batching import BatchSizer, in_batches
-from internvid_pipeline.models.frames import evenly_spread
-from internvid_pipeline.models.pretrained import load_pretrained
+from internvid_pipeline.models.batching import BatchSizer
+from internvid_pipeline.models.frame_batches import pair_scores
+from internvid_pipeline.models.pretrained import load_pretrained, scaled_picture
 
 
 class XClipScorer:
@@ -28,22 +28,18 @@ class XClipScorer:
         self._context = int(self._model.config.text_config.max_position_embeddings)
         self._sizer = BatchSizer(max(1, preset.batch_size // self.num_frames))
 
+    def prepared(self, image: RgbImage) -> RgbImage:
+        """See `base.VideoTextScorer`."""
+        return scaled_picture(self._pictures, image)
+
     def scores(self, videos: Sequence[Sequence[RgbImage]], texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """See `base.VideoTextScorer`. A text beyond the model's context is cut."""
-        shown = [self._exactly(video) for video in videos]
-        found = in_batches(
-            self._sizer, [1.0] * len(shown), lambda chosen: self._batch([shown[i] for i in chosen], [texts[i] for i in chosen])
-        )
-        return np.array(found, dtype=np.float32)
-
-    def _exactly(self, video: Sequence[RgbImage]) -> list[RgbImage]:
-        frames = evenly_spread(video, self.num_frames)
-        return frames + frames[-1:] * (self.num_frames - len(frames))
+        return pair_scores(self._sizer, videos, texts, self.num_frames, self._batch)
 
     def _batch(self, videos: list[list[RgbImage]], texts: list[str]) -> list[float]:
         """Cosines of the pairs. The model compares every video with every text; its frames cost far more than the text towers' surplus."""
         frames = [frame for video in videos for frame in video]
-        pixels = self._pictures(images=frames, return_tensors="pt")["pixel_values"].to(self._device, self._dtype)
+        pixels = self._pictures(images=frames, return_tensors="pt", device=self._device)["pixel_values"].to(self._device, self._dtype)
         words = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=self._context)
         with self._torch.inference_mode():
             output = self._model(

@@ -1,7 +1,8 @@
 """One suite per Protocol of `models/base.py`, over every implementation: the stand-ins, and the real adapters on tiny models."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from internvid_pipeline.errors import ContractError, ModelError
 from internvid_pipeline.models import _ADAPTERS as ADAPTERS
 from internvid_pipeline.models import (
     AlignmentScorer,
+    Answer,
     Captioner,
     EmbeddingRater,
     ImageClassifier,
@@ -38,6 +40,7 @@ from internvid_pipeline.models import (
 )
 from tests.models.chat_server import ChatServer, endpoint_preset
 from tests.models.pictures import halves, jpeg, noise, plain, written
+from tests.models.tiny_viclip import tiny_viclip_at
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -56,7 +59,11 @@ VIDEO_CAPTIONERS = {
     "transformers": lambda folder: tiny_video.save_vlm(folder, "internvl"),
     "openai": lambda folder: endpoint_preset(ChatServer.started().url),
 }
-VIDEO_SCORERS = {"stand-in": lambda folder: load_preset("stand-in-video-scorer"), "xclip": tiny.save_tiny_xclip}
+VIDEO_SCORERS = {
+    "stand-in": lambda folder: contextlib.nullcontext(load_preset("stand-in-video-scorer")),
+    "xclip": lambda folder: contextlib.nullcontext(tiny.save_tiny_xclip(folder)),
+    "viclip": tiny_viclip_at,
+}
 RATERS = {"stand-in": lambda folder: load_preset("stand-in-rater"), "linear_head": tiny.save_tiny_head}
 CLASSIFIERS = {"stand-in": lambda folder: load_preset("stand-in-classifier"), "image_classifier": tiny.save_tiny_classifier}
 READERS = {"stand-in": lambda folder: load_preset("stand-in-reader"), "rapidocr": lambda folder: load_preset("rapidocr")}
@@ -83,10 +90,12 @@ def test_every_adapter_is_under_contract():
         "video_alignment": VIDEO_SCORERS,
         "aesthetic": RATERS,
         "safety": CLASSIFIERS,
+        "watermark": {"image_classifier": CLASSIFIERS["image_classifier"]},
         "text_overlay": READERS,
         "speech": RECOGNISERS,
     }
     assert {(task, name) for task, names in implementations.items() for name in names} | UNTESTED == set(ADAPTERS)
+    assert ADAPTERS["watermark", "image_classifier"] == ADAPTERS["safety", "image_classifier"], "one class, tested once"
 
 
 def preset_of(saves: dict[str, Save], adapter: str, folder: Path) -> ModelPreset:
@@ -104,8 +113,18 @@ def check_prepared(model: Captioner | AlignmentScorer | ImageClassifier, results
 
 def check_identity(model: Captioner | Summariser | AlignmentScorer | SpeechRecogniser, preset: ModelPreset) -> None:
     assert model.is_stand_in is preset.is_stand_in
-    assert model.name == (f"stand-in-{preset.name.removeprefix('stand-in-')}" if preset.is_stand_in else preset.name)
+    assert model.name == preset.published_name
     assert model.commit == ("v1" if preset.is_stand_in else preset.commit or "local")
+
+
+def check_answers(answers: list[Answer], preset: ModelPreset) -> None:
+    """Each says how long it is and how it ended: a text as long as the model may write was cut off, if the model did not end it there."""
+    for answer in answers:
+        assert answer.text == " ".join(answer.text.split()) and answer.error is None and answer.num_tokens is not None
+        is_cut = answer.num_tokens == preset.max_new_tokens and not preset.is_stand_in
+        assert answer.finish == ("length" if is_cut else "stop")
+    if preset.adapter not in ("stand-in", "openai"):
+        assert "length" in {answer.finish for answer in answers}, "tiny models rarely end by themselves"
 
 
 @pytest.fixture(scope="module", params=CAPTIONERS)
@@ -121,13 +140,13 @@ class TestCaptioner:
 
     @pytest.mark.parametrize("prompt", [None, "a photo of"])
     def test_one_text_per_picture_whatever_its_neighbours(self, captioner: tuple[Captioner, ModelPreset], prompt: str | None):
-        model, _ = captioner
+        model, preset = captioner
         together = model.captions(PICTURES, prompt)
         assert together == [model.captions([picture], prompt)[0] for picture in PICTURES]
         assert together == model.captions(PICTURES, prompt)
         assert model.captions(PICTURES[::-1], prompt) == together[::-1]
-        assert all(isinstance(text, str) and text == " ".join(text.split()) for text in together)
-        assert len(set(together)) > 1
+        check_answers(together, preset)
+        assert len({answer.text for answer in together}) > 1
 
     def test_nothing_in_nothing_out(self, captioner: tuple[Captioner, ModelPreset]):
         assert captioner[0].captions([]) == []
@@ -154,13 +173,14 @@ class TestSummariser:
 
     @pytest.mark.parametrize("prompt", [None, "in one sentence:"])
     def test_one_text_per_input_whatever_its_neighbours(self, summariser: tuple[Summariser, ModelPreset], prompt: str | None):
-        model, _ = summariser
+        model, preset = summariser
         together = model.summaries(TEXTS, prompt)
         assert together == [model.summaries([text], prompt)[0] for text in TEXTS]
         assert together == model.summaries(TEXTS, prompt)
         assert model.summaries(TEXTS[::-1], prompt) == together[::-1]
-        assert together[3] == "" and all(text == " ".join(text.split()) for text in together)
-        assert len(set(together)) > 2
+        assert together[3].text == ""
+        check_answers([*together[:3], together[4]], preset)
+        assert len({answer.text for answer in together}) > 2
 
     def test_nothing_in_nothing_out(self, summariser: tuple[Summariser, ModelPreset]):
         assert summariser[0].summaries([]) == []
@@ -294,9 +314,9 @@ class TestVideoCaptioner:
 
 
 @pytest.fixture(scope="module", params=VIDEO_SCORERS)
-def video_scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoTextScorer, ModelPreset]:
-    preset = VIDEO_SCORERS[request.param](tmp_path_factory.mktemp("video-scorer"))
-    return build_video_scorer(preset), preset
+def video_scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VideoTextScorer, ModelPreset]]:
+    with VIDEO_SCORERS[request.param](tmp_path_factory.mktemp("video-scorer")) as preset:
+        yield build_video_scorer(preset), preset
 
 
 class TestVideoTextScorer:
@@ -314,6 +334,8 @@ class TestVideoTextScorer:
         np.testing.assert_allclose(together, alone, atol=1e-5)
         assert len({round(value, 5) for value in alone}) > 3
         assert model.scores([], []).shape == (0,)
+        ahead = [[model.prepared(picture) for picture in video] for video in videos]
+        assert np.array_equal(model.scores(ahead, texts), together), "pictures can be scaled ahead"
 
 
 @pytest.fixture(params=RATERS)

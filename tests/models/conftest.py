@@ -1,7 +1,9 @@
 """Tiny models of the real families, made once for all tests of this folder. Nothing is downloaded."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,31 +18,19 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tiny-models")
 
 
-@pytest.fixture(scope="session")
-def blip2_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_blip2(models_folder / "blip2")
+def _saved(save: Callable[[Path], ModelPreset]) -> Any:
+    """A fixture: the preset of what `save` writes, once."""
+
+    @pytest.fixture(scope="session")
+    def preset(models_folder: Path) -> ModelPreset:
+        return save(models_folder / save.__name__)
+
+    return preset
 
 
-@pytest.fixture(scope="session")
-def seq2seq_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_seq2seq(models_folder / "t5")
-
-
-@pytest.fixture(scope="session")
-def clip_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_open_clip(models_folder / "clip")
-
-
-@pytest.fixture(scope="session")
-def instruct_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_instruct(models_folder / "instruct")
-
-
-@pytest.fixture(scope="session")
-def xclip_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_xclip(models_folder / "xclip")
-
-
-@pytest.fixture(scope="session")
-def classifier_preset(models_folder: Path) -> ModelPreset:
-    return tiny.save_tiny_classifier(models_folder / "classifier")
+blip2_preset = _saved(tiny.save_tiny_blip2)
+seq2seq_preset = _saved(tiny.save_tiny_seq2seq)
+clip_preset = _saved(tiny.save_tiny_open_clip)
+instruct_preset = _saved(tiny.save_tiny_instruct)
+xclip_preset = _saved(tiny.save_tiny_xclip)
+classifier_preset = _saved(tiny.save_tiny_classifier)

@@ -1,14 +1,17 @@
 """Pictures with a known look, and clips whose frames are such pictures in one file under a data set's root."""
 
 import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from internvid_pipeline.models import RgbImage
 from internvid_pipeline.records import ClipRecord, FrameRef, MediaRef
-from internvid_pipeline.stage import Resources, WorkerContext
+from internvid_pipeline.stage import Item, Resources, Stage, WorkerContext
 from internvid_pipeline.storage import Root
 from tests.made_records import made_clip
 
@@ -69,6 +72,23 @@ def make_clip(root: Path, clip_id: str, images: list[RgbImage], duration_s: floa
     (root / f"{clip_id}.tar").write_bytes(data)
     middle_frame = refs[len(refs) // 2].frame if refs else 0
     return made_clip(clip_id, f"video-of-{clip_id}", duration_s, middle_frame=middle_frame, frames=tuple(refs))
+
+
+def outcomes_of(
+    stage: Stage[Any, ClipRecord, Any],
+    root: Path,
+    clips: Sequence[ClipRecord],
+    batch_size: int = 100,
+    joined: Callable[[int], dict[type, tuple[Any, ...]]] = lambda number: {},
+) -> list[Any]:
+    """What a stage says of clips, as a worker asks it. joined: the rows of other stages of clip `number`."""
+    stage.prepare_node()
+    stage.setup(worker_at(root))
+    items = [Item(clip, joined=joined(i)) for i, clip in enumerate(clips)]
+    items = [replace(item, payload=stage.load_item(item)) for item in items]
+    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
+    stage.teardown()
+    return outcomes
 
 
 def worker_at(root: Path) -> WorkerContext:

@@ -11,7 +11,7 @@ import pytest
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import ModelError, SetupError, StorageError
 from internvid_pipeline.models import Answer, VideoFrames, build_video_captioner, fault_of
-from internvid_pipeline.models.endpoint_video import EndpointVideoCaptioner
+from internvid_pipeline.models.endpoint_video import request_of
 from internvid_pipeline.records import DropReason
 from tests.models.chat_server import Behaviour, ChatServer, caption_of, endpoint_preset
 
@@ -42,8 +42,7 @@ def test_every_clip_gets_its_own_answer_from_a_server_that_misbehaves():
 
 
 def test_request_holds_frames_with_their_times_and_the_prompt():
-    captioner = EndpointVideoCaptioner(endpoint_preset("http://127.0.0.1:9/v1"))
-    body = captioner._body(VideoFrames((b"one", b"two"), (0.25, 1.75), 2.5), "describe")
+    body = json.loads(request_of(endpoint_preset("http://127.0.0.1:9/v1"), VideoFrames((b"one", b"two"), (0.25, 1.75), 2.5), "describe"))
     content = body["messages"][0]["content"]
     texts = [part["text"] for part in content if part["type"] == "text"]
     assert texts == ["2 frames of a video of 2.5 seconds:", "<0.2 seconds>", "<1.8 seconds>", "describe"]

@@ -55,6 +55,10 @@ def test_unknown_name_lists_the_known_and_names_the_nearest():
         ({"adapter": "openai", "commit": "v1"}, r"repository = '': write the model's name as the endpoint knows it"),
         ({"adapter": "openai", "repository": "gpt", "commit": "v1"}, r"adapter openai and field endpoint belong together"),
         ({"adapter": "rapidocr"}, r"commit = '': write the version, date or commit"),
+        ({"adapter": "viclip", "repository": "org/name", "commit": COMMIT}, rf"of org/name at commit {COMMIT}: read it there, then write"),
+        ({"adapter": "viclip", "repository": "org/name", "trust_remote_code": True}, r"commit = '': write the full commit"),
+        ({"adapter": "viclip", "repository": "/folder", "trust_remote_code": True}, r"trust_remote_code needs a commit, or for a folder"),
+        ({"repository": "org/name", "commit": COMMIT, "trust_remote_code": True}, r"adapter blip2 runs no code of a repository; leave"),
     ],
 )
 def test_bad_preset_is_refused_with_its_file_and_what_to_write(tmp_path: Path, fields: dict[str, object], message: str):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from internvid_pipeline.config.presets import load_preset
-from internvid_pipeline.models import RgbImage, build_captioner, build_scorer, build_summariser
+from internvid_pipeline.models import Answer, RgbImage, build_captioner, build_scorer, build_summariser
 from internvid_pipeline.models.palette import COLOURS, look_at
 from tests.models.pictures import RGB, halves, noise, plain
 
@@ -25,11 +25,11 @@ SCORER = build_scorer(load_preset("stand-in-scorer"))
     ],
 )
 def test_caption_says_what_is_there(image: RgbImage, caption: str):
-    assert CAPTIONER.captions([image]) == [caption]
+    assert CAPTIONER.captions([image]) == [Answer(caption, num_tokens=len(caption.split()))]
 
 
 def test_detail_is_seen_and_size_does_not_matter():
-    assert "fine detail" in CAPTIONER.captions([noise(1)])[0]
+    assert "fine detail" in CAPTIONER.captions([noise(1)])[0].text
     small, large = CAPTIONER.captions([plain("green", 16, 12), plain("green", 1600, 1203)])
     assert small == large
 
@@ -52,7 +52,7 @@ def test_colour_shares_sum_to_one_over_the_whole_cube():
 
 def test_right_caption_beats_wrong_one():
     pictures = [plain(colour) for colour in RGB] + [halves(upper, lower) for upper, lower in itertools.permutations(RGB, 2)]
-    captions = CAPTIONER.captions(pictures)
+    captions = [answer.text for answer in CAPTIONER.captions(pictures)]
     scores = SCORER.embed_images(pictures) @ SCORER.embed_texts(captions).T
     for i, row in enumerate(scores):
         others = [row[j] for j, caption in enumerate(captions) if caption != captions[i]]
@@ -79,10 +79,10 @@ def test_text_about_something_else_scores_low():
     ],
 )
 def test_summary_keeps_each_phrase_once_in_order(text: str, merged: str):
-    assert SUMMARISER.summaries([text]) == [merged]
+    assert SUMMARISER.summaries([text])[0].text == merged
 
 
 def test_summary_is_bounded():
     long = ". ".join(f"word{i} and more" for i in range(200))
     words = SUMMARISER.summaries([long, "w " * 500])
-    assert [len(summary.split()) for summary in words] == [30, 30]
+    assert [len(summary.text.split()) for summary in words] == [30, 30]

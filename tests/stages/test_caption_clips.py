@@ -6,7 +6,6 @@ from internvid_pipeline.config import changed_fields, result_fields, validated
 from internvid_pipeline.config.presets import ModelPreset
 from internvid_pipeline.errors import DamagedMedia, ModelError, UsageError
 from internvid_pipeline.models import (
-    Answer,
     VideoFrames,
     build_captioner,
     build_summariser,
@@ -18,11 +17,11 @@ from internvid_pipeline.models import (
 )
 from internvid_pipeline.models.caption_scales import CaptionClipsConfig
 from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason
-from internvid_pipeline.stage import Drop, Emit, Fail, Item, PartDrop
+from internvid_pipeline.stage import Drop, Emit, Fail, PartDrop
 from internvid_pipeline.storage import Root
 from stages.caption_clips import WINDOW, CaptionClips
 from tests.models.chat_server import Behaviour, ChatServer, caption_of, endpoint_preset
-from tests.models.pictures import RGB, halves, make_clip, noise, plain, worker_at
+from tests.models.pictures import RGB, halves, make_clip, noise, outcomes_of, plain, worker_at
 
 STAND_INS = {
     "coarse": {"model": "stand-in-captioner"},
@@ -40,13 +39,7 @@ def config_of(**fields: object) -> CaptionClipsConfig:
 
 
 def run(config: CaptionClipsConfig, root: Path, clips: list[ClipRecord], batch_size: int = 100) -> list[Emit[CaptionRecord] | Drop]:
-    stage = CaptionClips(config)
-    stage.prepare_node()
-    stage.setup(worker_at(root))
-    items = [Item(clip, payload=stage.load(clip)) for clip in clips]
-    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
-    stage.teardown()
-    return outcomes
+    return outcomes_of(CaptionClips(config), root, clips, batch_size)
 
 
 def by_scale(outcome: Emit[CaptionRecord] | Drop) -> dict[str, CaptionRecord]:
@@ -162,8 +155,16 @@ def test_broken_frame_and_clip_without_frames_fail_alone(tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def tiny_presets(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelPreset, ModelPreset]:
+    """Models that now and then end a text by themselves: the last layer's row of the token that ends one is longer."""
+    from safetensors.torch import load_file, save_file
+
     folder = tmp_path_factory.mktemp("tiny")
-    return tiny.save_tiny_blip2(folder / "blip2"), tiny.save_tiny_seq2seq(folder / "t5")
+    presets = tiny.save_tiny_blip2(folder / "blip2"), tiny.save_tiny_seq2seq(folder / "t5")
+    for preset, row in zip(presets, ("language_model.model.decoder.embed_tokens.weight", "shared.weight"), strict=True):
+        tensors = load_file(folder / Path(preset.repository).name / "model.safetensors")
+        tensors[row][1] *= 2.5
+        save_file(tensors, folder / Path(preset.repository).name / "model.safetensors", metadata={"format": "pt"})
+    return presets
 
 
 def test_real_adapters_say_what_they_say_alone(tmp_path: Path, tiny_presets: tuple[ModelPreset, ModelPreset]):
@@ -177,18 +178,24 @@ def test_real_adapters_say_what_they_say_alone(tmp_path: Path, tiny_presets: tup
     stage.setup(worker_at(tmp_path))
     captioner, summariser = build_captioner(blip2), build_summariser(t5)
     made_by = {"coarse": "tiny-blip2", "fine": "tiny-blip2", "fused": "tiny-t5"}
+    found: set[tuple[str, str]] = set()
     for clip, outcome in zip(clips, outcomes, strict=True):
         rows, images = by_scale(outcome), stage.load(clip).images
-        coarse = joined_once(captioner.captions([images[blip2, clip.middle_frame]], "a photo of"))
-        fine = joined_once(captioner.captions([images[blip2, frame.frame]])[0] for frame in clip.frames)
-        fused = summariser.summaries([joined_once([*coarse.split(". "), *fine.split(". ")])])[0]
-        expected = {"coarse": coarse, "fine": fine, "fused": fused}
-        assert {scale: row.text for scale, row in rows.items()} == {
-            scale: text for scale, text in expected.items() if fault_of(Answer(text)) is None
+        coarse = captioner.captions([images[blip2, clip.middle_frame]], "a photo of")
+        fine = [captioner.captions([images[blip2, frame.frame]])[0] for frame in clip.frames]
+        seen = [joined_once(answer.text for answer in said if fault_of(answer) is None) for said in (coarse, fine)]
+        (fused,) = summariser.summaries([joined_once(sentence for text in seen for sentence in text.split(". "))])
+        expected = {"coarse": (seen[0], coarse), "fine": (seen[1], fine), "fused": ("" if fault_of(fused) else fused.text, [fused])}
+        assert {scale: (row.text, row.num_tokens) for scale, row in rows.items()} == {
+            scale: (text, sum(answer.num_tokens or 0 for answer in said)) for scale, (text, said) in expected.items() if text
         }
+        found |= {(scale, answer.finish) for scale, (_, said) in expected.items() for answer in said}
+        dropped = {part.item_id: part.reason for part in outcome.dropped_parts}
+        assert set(dropped) == {f"{clip.clip_id}/{scale}" for scale in made_by if scale not in rows}
         assert {scale: row.model for scale, row in rows.items()} == {scale: made_by[scale] for scale in rows}
         assert not any(row.is_stand_in for row in rows.values())
     assert {scale for outcome in outcomes for scale in by_scale(outcome)} == {"coarse", "fine", "fused"}
+    assert {finish for _, finish in found} == {"stop", "length"}, "some texts end, some are cut off"
 
 
 def test_clip_of_which_no_model_says_anything_is_dropped(tmp_path: Path, tiny_presets: tuple[ModelPreset, ModelPreset]):

@@ -7,10 +7,9 @@ from internvid_pipeline.config import result_fields, validated
 from internvid_pipeline.errors import DamagedMedia, UsageError
 from internvid_pipeline.models import build_scorer, read_frames, tiny
 from internvid_pipeline.records import ClipRecord, EmbeddingRecord, from_table, to_table
-from internvid_pipeline.stage import Item
 from internvid_pipeline.storage import Root
 from stages.embed_frames import EmbedFrames, EmbedFramesConfig
-from tests.models.pictures import make_clip, noise, worker_at
+from tests.models.pictures import make_clip, noise, outcomes_of, worker_at
 
 
 def config_of(**fields: object) -> EmbedFramesConfig:
@@ -18,13 +17,7 @@ def config_of(**fields: object) -> EmbedFramesConfig:
 
 
 def run(config: EmbedFramesConfig, root: Path, clips: list[ClipRecord], batch_size: int = 100) -> list[EmbeddingRecord]:
-    stage = EmbedFrames(config)
-    stage.prepare_node()
-    stage.setup(worker_at(root))
-    items = [Item(clip, payload=stage.load(clip)) for clip in clips]
-    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
-    stage.teardown()
-    return [row for outcome in outcomes for row in outcome.records]
+    return [row for outcome in outcomes_of(EmbedFrames(config), root, clips, batch_size) for row in outcome.records]
 
 
 def test_vectors_are_the_models_and_survive_half_precision(tmp_path: Path):

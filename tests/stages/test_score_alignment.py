@@ -12,7 +12,7 @@ from internvid_pipeline.stage import Drop, Emit, Item
 from internvid_pipeline.storage import Root
 from stages.embed_frames import EmbedFrames, EmbedFramesConfig
 from stages.score_alignment import ScoreAlignment, ScoreAlignmentConfig
-from tests.models.pictures import RGB, make_clip, noise, plain, worker_at
+from tests.models.pictures import RGB, make_clip, noise, outcomes_of, plain, worker_at
 
 
 def config_of(**fields: object) -> ScoreAlignmentConfig:
@@ -38,16 +38,11 @@ Pair = tuple[ClipRecord, dict[str, str]]
 
 
 def run(config: ScoreAlignmentConfig, root: Path, pairs: list[Pair], batch_size: int = 100) -> list[Emit[ScoreRecord] | Drop]:
-    stage = ScoreAlignment(config)
-    stage.prepare_node()
-    stage.setup(worker_at(root))
-    items = [
-        Item(clip, joined={CaptionRecord: tuple(caption(clip, scale, text) for scale, text in texts.items())}, payload=stage.load(clip))
-        for clip, texts in pairs
-    ]
-    outcomes = [outcome for start in range(0, len(items), batch_size) for outcome in stage.process(items[start : start + batch_size])]
-    stage.teardown()
-    return outcomes
+    def captions(number: int) -> dict[type, tuple[CaptionRecord, ...]]:
+        clip, texts = pairs[number]
+        return {CaptionRecord: tuple(caption(clip, scale, text) for scale, text in texts.items())}
+
+    return outcomes_of(ScoreAlignment(config), root, [clip for clip, _ in pairs], batch_size, captions)
 
 
 def rows_of(outcome: Emit[ScoreRecord] | Drop) -> tuple[ScoreRecord, ...]:
@@ -203,7 +198,7 @@ def test_broken_frame_fails_its_clip(tmp_path: Path):
 def test_defaults_and_refusals():
     config = ScoreAlignmentConfig()
     assert (config.model.name, config.num_frames, config.reduced, config.scales) == ("clip-vit-l-14-openai", 4, "max", "best")
-    assert ScoreAlignment(config).resources.batch_size == 128 // 4
+    assert ScoreAlignment(config).resources.batch_size == 4 * 128 // 4
     for fields, message in (
         ({"model": "stand-in-captioner"}, "is for task 'caption'; here a preset for task 'alignment'"),
         ({"scales": []}, "scales"),

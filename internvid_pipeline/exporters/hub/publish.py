@@ -20,7 +20,7 @@ from internvid_pipeline.exporters.hub.layout import HubFile
 from internvid_pipeline.exporters.hub.statistics import SelectionStatistics
 from internvid_pipeline.exporters.hub.tables import table_files
 from internvid_pipeline.exporters.samples import ExportSample, read_samples
-from internvid_pipeline.records import CaptionRecord, ScoreRecord, SelectionRecord
+from internvid_pipeline.records import CaptionRecord, ScoreRecord, SelectionRecord, TranscriptRecord
 from internvid_pipeline.selection import Selection
 from internvid_pipeline.storage import Root, file_sha256, replaced_file
 
@@ -105,9 +105,10 @@ def _models(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int]) -
     found: dict[ModelUse, None] = {}
     for plan in plans:
         kind = plan.build().writes
-        if kind in (CaptionRecord, ScoreRecord):
+        if kind in (CaptionRecord, ScoreRecord, TranscriptRecord):
             for partition in partitions:
                 for row in read_rows(root, plan.folder, partition, kind):
-                    role = f"{row.scale}{_CAPTIONS}" if kind is CaptionRecord else row.scorer
-                    found.setdefault(ModelUse(role, row.model, row.model_commit, row.is_stand_in))
+                    role = f"{row.scale}{_CAPTIONS}" if kind is CaptionRecord else row.scorer if kind is ScoreRecord else "speech"
+                    if row.model:  # subtitles have none
+                        found.setdefault(ModelUse(role, row.model, row.model_commit, row.is_stand_in))
     return list(found)
