@@ -43,7 +43,8 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    config = toy_config(tmp_path_factory.mktemp("poison") / "root", source, squares=GUILTY)
+    placement = {"stages": {"toy_squares": {"deadline_factor": 3}}}  # on a busy machine eating takes its time
+    config = toy_config(tmp_path_factory.mktemp("poison") / "root", source, squares=GUILTY, placement=placement)
     report = run_dataset(config, engine="inline")
     failures = [row for _, row in read_losses(open_root(config), build_plan(config, 4)[1], "failures")]
     left = [line for line in command_lines_below() if "internvid_pipeline.engine.workers.child" in line]
