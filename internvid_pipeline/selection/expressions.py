@@ -12,8 +12,8 @@ _NODES = frozenset({"BETWEEN", "CASE", "CAST", "COLUMN_REF", "COMPARISON", "CONJ
 _OPERATORS = frozenset(("+", "-", "*", "/", "//", "%", "||", "~~", "!~~", "~~*", "!~~*"))
 _FUNCTIONS = (
     *("abs", "ceil", "coalesce", "contains", "date_part", "ends_with", "floor", "greatest", "least", "len", "length", "list_contains"),
-    *("ln", "log10", "lower", "nullif", "prefix", "regexp_matches", "round", "sqrt", "starts_with", "strlen", "substr", "substring"),
-    *("suffix", "trim", "upper", "year"),
+    *("ln", "log10", "lower", "md5", "nfc_normalize", "nullif", "prefix", "regexp_matches", "replace", "round", "sqrt", "starts_with"),
+    *("strip_accents", "strlen", "substr", "substring", "suffix", "trim", "upper", "year"),
 )
 _MOST_CHARACTERS = 10_000
 

@@ -23,6 +23,7 @@ from internvid_pipeline.records import (
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.selection import SetDatabase
 from internvid_pipeline.selection.doubles import Doubles
+from internvid_pipeline.selection.near_duplicates import HashedFrames, NearSettings, SearchBounds, near_pairs
 from internvid_pipeline.selection.semantic_duplicates import semantic_duplicates
 from internvid_pipeline.stage import Item, WorkerContext
 from internvid_pipeline.storage import Root, write_table
@@ -211,3 +212,46 @@ def _captions_and_scores() -> tuple[type, type]:
     from internvid_pipeline.records import CaptionRecord, ScoreRecord
 
     return CaptionRecord, ScoreRecord
+
+
+def test_the_way_above_the_bound_finds_what_the_exact_way_finds():
+    """20,000 hashes in 200 cells, of which 24 are looked at for each: the share of cells of a set of 400,000."""
+    chance = np.random.default_rng(3)
+    originals = chance.integers(0, 256, (8000, 16), np.uint8)
+    copies = originals[:2000].repeat(6, axis=0) ^ np.packbits(chance.random((12_000, 128)) < 0.08, axis=1)
+    codes = np.concatenate([originals, copies])
+    clips = np.arange(len(codes), dtype=np.int64)
+    frames, settings = HashedFrames(codes, codes, clips, clips), NearSettings(20, 0.6, False, False)
+    exact = near_pairs(frames, settings, bounds=SearchBounds(exact_codes=len(codes)))
+    cells = near_pairs(frames, settings, bounds=SearchBounds(exact_codes=0, codes_per_cell=100))
+    there, found = (set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)) for pairs in (exact, cells))
+    assert len(there) > 20_000 and found <= there, "nothing is found that is not near"
+    assert len(found) / len(there) > 0.9
+    doubles_of = {name: {one for pair in pairs for one in pair} for name, pairs in (("exact", there), ("cells", found))}
+    assert len(doubles_of["cells"]) / len(doubles_of["exact"]) > 0.99, "a clip with a double is found by one of them"
+    few = near_pairs(frames, settings, bounds=SearchBounds(exact_codes=0, codes_per_cell=100, cells_looked_at=1))
+    assert len(few.first) < 0.8 * len(found), "the test can tell"
+
+
+def test_a_copy_whose_frames_lie_between_the_kept_ones(tmp_path: Path):
+    """A hash between two kept frames has their common bits and either's others: 22 bits of 44 that differ is too far from both."""
+    chance = np.random.default_rng(5)
+    kept, step = chance.integers(0, 2, (6, 128)), np.zeros((6, 128), np.int64)
+    for number in range(1, 6):
+        kept[number] = kept[number - 1]
+        kept[number, chance.permutation(128)[:44]] ^= 1
+    for number in range(5):
+        turn = np.flatnonzero(kept[number] != kept[number + 1])[::2]
+        step[number] = kept[number]
+        step[number, turn] ^= 1
+    step[5] = kept[5]
+    strange = chance.integers(0, 2, (6, 128))
+    rows = [_row_of(name, bits) for name, bits in (("a", kept), ("b", step[:5]), ("c", strange))]
+    assert of(doubles(tmp_path, rows)) == {"a": None, "b": "a", "c": None}
+
+
+def _row_of(name: str, bits: np.ndarray) -> ClipHashRecord:
+    codes = [np.packbits(one).tobytes().hex() for one in bits.astype(np.uint8)]
+    frames = tuple(FrameHash(time_s=float(k), whole=code, inner=code) for k, code in enumerate(codes))
+    fields = {"sha256": f"sha of {name}", "duration_s": float(len(frames)), "num_pixels": 1000, "frames": frames}
+    return ClipHashRecord(clip_id=name, video_id=f"video of {name}", **fields)
