@@ -1,9 +1,10 @@
 """Indexes that are kept on this machine from one start of the browser to the next.
 
 An index is one DuckDB file, which many browsers may read at once. Its name follows from what it was made of: the tables' folders, and of
-each partition the size and time of its manifests. New partitions are added to a copy of the last index; where anything else has changed, it
-is made anew. A file is finished beside its name and then renamed, so that two browsers that make it at once disturb nobody; what is no
-longer the newest is deleted, and goes when the last browser that reads it ends.
+each partition the size and time of its manifests. New partitions are added to a copy of the last index, and what stages lost is read
+again where only that has changed (a percentile over more partitions is another stage's result); where anything else has, it is made anew.
+A file is finished beside its name and then renamed, so that two browsers that make it at once disturb nobody; what is no longer the newest
+is deleted, and goes when the last browser that reads it ends.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,41 +36,64 @@ def default_cache() -> Path:
 
 @dataclass(frozen=True)
 class IndexState:
-    """What an index is made of. base: all that concerns every partition. partitions: in their order, with what their manifests are known
-    by."""
+    """What an index is made of. base: all that concerns every partition's clips. partitions: in their order, with what the manifests of
+    stages that tell of clips are known by. lost_base, lost: the same of all stages, for what was dropped or failed."""
 
     base: str
     partitions: tuple[tuple[int, str], ...]
+    lost_base: str
+    lost: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """Of its file."""
-        text = json.dumps([self.base, self.partitions])
+        text = json.dumps([self.base, self.partitions, self.lost_base, self.lost])
         return f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.duckdb"
 
     def added_to(self, earlier: "IndexState") -> list[int] | None:
-        """The partitions that are new since `earlier`, where nothing else has changed; else None."""
+        """The partitions that are new since `earlier`, where nothing else has changed of its clips; else None."""
         length = len(earlier.partitions)
         if self.base != earlier.base or not length or self.partitions[:length] != earlier.partitions:
             return None
         return [partition for partition, _ in self.partitions[length:]]
 
+    def of(self, partitions: Sequence[int]) -> "IndexState":
+        """Some of its partitions."""
+        wanted = set(partitions)
+        places = [place for place, (partition, _) in enumerate(self.partitions) if partition in wanted]
+        return IndexState(self.base, tuple(self.partitions[i] for i in places), self.lost_base, tuple(self.lost[i] for i in places))
 
-def read_state(root: Root, plans: Sequence[StagePlan], partitions: Sequence[int], columns: Sequence[str]) -> IndexState:
-    """As the root is now. One listing of each stage's folder; no manifest is opened. Raises StorageError."""
+    def keeps_lost(self, earlier: "IndexState") -> bool:
+        """True where what was lost in `earlier`'s partitions is the same."""
+        return self.lost_base == earlier.lost_base and self.lost[: len(earlier.lost)] == earlier.lost
+
+
+def read_state(
+    root: Root, plans: Sequence[StagePlan], folders: Collection[str], partitions: Sequence[int], columns: Sequence[str]
+) -> IndexState:
+    """As the root is now. folders: whose rows the index holds. One listing of each stage's folder; no manifest is opened. Raises
+    StorageError."""
     import duckdb
 
-    digests = {partition: hashlib.sha256() for partition in partitions}
+    clips = {partition: hashlib.sha256() for partition in partitions}
+    lost = {partition: hashlib.sha256() for partition in partitions}
     for plan in plans:
         found = {}
         for file in list_files(root, plan.folder):
             name = file.path.rpartition("/")[2]
             if name.endswith(_ENDING) and (number := name.removesuffix(_ENDING)).isdecimal():
                 found[int(number)] = f"{plan.folder} {file.size_bytes} {file.modified_s}\n"
-        for partition in sorted(found.keys() & digests.keys()):
-            digests[partition].update(found[partition].encode())
-    base = [_SCHEMA, __version__, duckdb.__version__, root.uri, [plan.folder for plan in plans], list(columns)]
-    return IndexState(json.dumps(base), tuple((partition, digests[partition].hexdigest()[:16]) for partition in partitions))
+        for partition in found.keys() & lost.keys():
+            lost[partition].update(found[partition].encode())
+            if plan.folder in folders:
+                clips[partition].update(found[partition].encode())
+    base = [_SCHEMA, __version__, duckdb.__version__, root.uri, sorted(folders), list(columns)]
+    return IndexState(
+        json.dumps(base),
+        tuple((partition, clips[partition].hexdigest()[:16]) for partition in partitions),
+        json.dumps([plan.folder for plan in plans]),
+        tuple(lost[partition].hexdigest()[:16] for partition in partitions),
+    )
 
 
 class KeptIndexes:
@@ -123,4 +147,5 @@ class KeptIndexes:
 
 def state_from(data: Any) -> IndexState:
     """As it was stored in an index."""
-    return IndexState(data["base"], tuple((int(partition), str(digest)) for partition, digest in data["partitions"]))
+    partitions = tuple((int(partition), str(digest)) for partition, digest in data["partitions"])
+    return IndexState(data["base"], partitions, data["lost_base"], tuple(data["lost"]))

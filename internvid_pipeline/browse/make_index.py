@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,7 +21,7 @@ _LEFT_OUT = (
     "source_uri",
     *(f"video_{name}" for name in ("description", "metadata_json", "info_json", "tags", "queries", "formats", "source_uri")),
 )
-_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, SpeechRecord)
+TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, SpeechRecord)
 SPEECH = ("speech_language", "speech_text", "speech_translation")
 _BATCH = 64  # partitions put into the database at once
 
@@ -45,31 +46,65 @@ def make_index(
     return folder / "set.duckdb"
 
 
-def extended_index(reader: SetReader, earlier: Path, state: IndexState, new: Sequence[int], folder: Path, memory_mb: int) -> Path | None:
-    """A copy of an earlier index with these partitions added. None where they have columns that it has not. Raises StorageError,
-    duckdb.Error where the earlier one cannot be read."""
+def extended_index(
+    reader: SetReader, earlier: Path, before: IndexState, state: IndexState, new: Sequence[int], folder: Path, memory_mb: int
+) -> Path | None:
+    """A copy of an earlier index (of `before`) with these partitions added. None where they have columns that it has not. Raises
+    StorageError, duckdb.Error where the earlier one cannot be read."""
     import duckdb
 
     target = folder / "extended.duckdb"
     shutil.copyfile(earlier, target)
-    added = IndexState(state.base, tuple(one for one in state.partitions if one[0] in set(new)))
     with duckdb.connect(str(target)) as connection:
         execute = connection.execute
         execute(f"SET memory_limit = '{memory_mb}MB'")
-        count, lost = (execute(f"SELECT coalesce(max({name}) + 1, 0) FROM {table}").fetchone()[0] for name, table in _ORDERS)
-        made = make_index(reader, added, folder, memory_mb, None, count)
-        execute(f"ATTACH {literal(str(made))} AS more (READ_ONLY)")
-        there, more = ({name for name, *_ in execute(f"DESCRIBE {place}rows").fetchall()} for place in ("", "more."))
-        if not more <= there:
-            return None
-        for table in ("rows", "texts"):
-            execute(f"INSERT INTO {table} BY NAME SELECT * FROM more.{table} ORDER BY number")
-        execute(f"INSERT INTO lost BY NAME SELECT * REPLACE (id + {lost} AS id) FROM more.lost ORDER BY id")
+        if new:
+            (first,) = execute("SELECT coalesce(max(number) + 1, 0) FROM rows").fetchone() or (0,)
+            made = make_index(reader, state.of(new), folder, memory_mb, None, first)
+            execute(f"ATTACH {literal(str(made))} AS more (READ_ONLY)")
+            there, more = ({name for name, *_ in execute(f"DESCRIBE {place}rows").fetchall()} for place in ("", "more."))
+            if not more <= there:
+                return None
+            for table in ("rows", "texts"):
+                execute(f"INSERT INTO {table} BY NAME SELECT * FROM more.{table} ORDER BY number")
+        if state.keeps_lost(before):
+            (count,) = execute("SELECT coalesce(max(id) + 1, 0) FROM lost").fetchone() or (0,)
+            if new:
+                execute(f"INSERT INTO lost BY NAME SELECT * REPLACE (id + {count} AS id) FROM more.lost ORDER BY id")
+        else:
+            _read_lost_again(reader, [partition for partition, _ in state.partitions], connection)
         execute("UPDATE about SET state = ?", [json.dumps(asdict(state))])
     return target
 
 
-_ORDERS = (("number", "rows"), ("id", "lost"))
+def _read_lost_again(reader: SetReader, partitions: Sequence[int], connection: Any) -> None:
+    connection.execute("DROP TABLE lost")
+    connection.execute(RAW_LOST)
+    waiting: list[tuple[int, pa.Table]] = []
+    for number, part in enumerate(reader.over(partitions, lambda partition: (partition, losses_of(reader, partition))), 1):
+        waiting.append(part)
+        if len(waiting) == _BATCH or number == len(partitions):
+            _add_lost(connection, waiting)
+            waiting = []
+    _finish_lost(connection)
+
+
+RAW_LOST = (
+    "CREATE TABLE raw_lost (kind VARCHAR, stage VARCHAR, item_id VARCHAR, part_of VARCHAR, name VARCHAR, message VARCHAR, partition BIGINT)"
+)
+
+
+def _add_lost(connection: Any, parts: Sequence[tuple[int, pa.Table]]) -> None:
+    lost = pa.concat_tables([table for _, table in parts])
+    lost = lost.append_column("partition", _repeated((partition, table.num_rows) for partition, table in parts))
+    connection.register("incoming", lost)
+    connection.execute("INSERT INTO raw_lost SELECT * FROM incoming")
+    connection.unregister("incoming")
+
+
+def _finish_lost(connection: Any) -> None:
+    connection.execute("CREATE TABLE lost AS SELECT row_number() OVER () - 1 AS id, * FROM raw_lost")
+    connection.execute("DROP TABLE raw_lost")
 
 
 class _Maker:
@@ -79,8 +114,7 @@ class _Maker:
     def make(self, partitions: Sequence[int], observer: Observer | None) -> None:
         """Reads and joins."""
         execute = self.database.connection.execute
-        fields = ", ".join(f"{name} VARCHAR" for name in ("kind", "stage", "item_id", "part_of", "name", "message"))
-        execute(f"CREATE TABLE raw_lost ({fields}, partition BIGINT)")
+        execute(RAW_LOST)
         waiting: list[tuple[int, tuple[pa.Table, ...]]] = []
         for number, part in enumerate(self.reader.over(partitions, lambda partition: (partition, self._read(partition))), 1):
             waiting.append(part)
@@ -92,19 +126,14 @@ class _Maker:
         self._finish()
 
     def _read(self, partition: int) -> tuple[pa.Table, ...]:
-        tables = [self.reader.table(kind, partition, self.database.needed(kind)) for kind in _TABLES]
+        tables = [self.reader.table(kind, partition, self.database.needed(kind)) for kind in TABLES]
         return (*tables, losses_of(self.reader, partition))
 
     def _add(self, parts: list[tuple[int, tuple[pa.Table, ...]]]) -> None:
-        connection = self.database.connection
-        *tables, lost = (pa.concat_tables([tables[place] for _, tables in parts]) for place in range(len(_TABLES) + 1))
-        clips, videos, captions, scores, speech = tables
+        clips, videos, captions, scores, speech = (pa.concat_tables([tables[place] for _, tables in parts]) for place in range(len(TABLES)))
         partitions = _repeated((partition, tables[0].num_rows) for partition, tables in parts)
         self.database.add(partitions, clips, videos, captions, scores, speech=speech)
-        lost = lost.append_column("partition", _repeated((partition, tables[-1].num_rows) for partition, tables in parts))
-        connection.register("incoming", lost)
-        connection.execute("INSERT INTO raw_lost SELECT * FROM incoming")
-        connection.unregister("incoming")
+        _add_lost(self.database.connection, [(partition, tables[-1]) for partition, tables in parts])
 
     def _finish(self) -> None:
         self.database.take_found()
@@ -114,8 +143,7 @@ class _Maker:
         said = _joined([quoted(name) for name in SPEECH[1:] if name in self.database.columns])
         texts = f"{folded(_joined(captions))} AS captions, {folded(said)} AS speech, {folded('video_title')} AS title"
         execute(f"CREATE TABLE texts AS SELECT number, {texts} FROM rows ORDER BY number")
-        execute("CREATE TABLE lost AS SELECT row_number() OVER () - 1 AS id, * FROM raw_lost")
-        execute("DROP TABLE raw_lost")
+        _finish_lost(self.database.connection)
 
 
 def _repeated(counts: Iterable[tuple[int, int]]) -> pa.Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from internvid_pipeline.browse.index import SetIndex, read_index_state
 from internvid_pipeline.browse.kept_index import IndexState, KeptIndexes, read_state
-from internvid_pipeline.browse.make_index import Observer, extended_index, index_columns, make_index
+from internvid_pipeline.browse.make_index import TABLES, Observer, extended_index, index_columns, make_index
 from internvid_pipeline.engine import StageStatus
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import ClipRecord
@@ -31,7 +31,8 @@ def opened_index(
         raise UsageError("the config has no stage that makes clips; there is nothing to look at yet")
     num_clips = sum(status.rows for status in statuses if f"{status.stage}/{status.fingerprint}" in folders)
     share = most_clips / num_clips if most_clips and num_clips > most_clips else 1.0
-    state = read_state(reader.root, reader.plans, drawn_partitions(reader.partitions, share), index_columns(reader))
+    holding = {folder for kind in TABLES for folder in reader.folders(kind)}
+    state = read_state(reader.root, reader.plans, holding, drawn_partitions(reader.partitions, share), index_columns(reader))
     opening = _Opening(reader, state, memory_mb, observer)
     with owned_scratch() as scratch, opening.kept(cache, scratch) if cache is not None else opening.made(scratch) as index:
         yield index
@@ -82,15 +83,15 @@ class _Opening:
             return None
         try:
             with duckdb.connect(str(earlier), read_only=True) as connection:
-                new = self.state.added_to(read_index_state(connection))
-            if not new:
+                before = read_index_state(connection)
+            if (new := self.state.added_to(before)) is None:
                 return None
             work = folder / "extended"
             work.mkdir()
-            path = extended_index(self.reader, earlier, self.state, new, work, self.memory_mb)
+            path = extended_index(self.reader, earlier, before, self.state, new, work, self.memory_mb)
         except (duckdb.Error, FileNotFoundError, ValueError, KeyError):  # of an older version, or gone
             return None
-        return (path, f"{len(new)} new partitions added") if path is not None else None
+        return (path, f"new partitions added: {len(new)},") if path is not None else None
 
     def _open(self, path: Path, scratch: Path, origin: str) -> SetIndex:
         size = size_text(path.stat().st_size)

@@ -57,7 +57,7 @@ def test_it_is_made_once_and_new_partitions_are_added(place: Path):
         assert two[1].rows("SELECT * FROM marked") == [], "marks are each browser's own"
         run(place, 9)
         origin, more = looked_at(root, cache)
-        assert origin.startswith("1 new partitions added in ")
+        assert origin.startswith("new partitions added: 1, in ")
         assert content(two[0]) == first, "who reads the earlier one goes on"
     assert more == looked_at(root, None)[1] and more["rows"][: len(first["rows"])] == first["rows"]
     assert len(more["rows"]) > len(first["rows"]) and len(list(cache.rglob("*.*"))) == 1
