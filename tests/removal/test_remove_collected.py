@@ -68,7 +68,9 @@ def remove(root: Path, *names: str):
 def check(root: Path) -> None:
     for place in (root, root / "collect"):
         opened, _, plans, partitions = open_dataset(str(place))
-        assert validate_dataset(opened, plans, partitions, read_media=True).problems == []
+        problems = validate_dataset(opened, plans, partitions, read_media=True).problems
+        # Two queries may show one video; in a data set of videos that would be wrong.
+        assert [one for one in problems if place.name != "collect" or not one.what.startswith("stands in partition")] == []
 
 
 def test_nothing_of_it_is_left(tmp_path: Path, site: Site):
