@@ -37,15 +37,15 @@ class Collected:
         config = config_from(data, where=f"{inner.uri}/{layout.DATASET_FILE}")
         return cls(inner, build_plan(config, len(partition_numbers(inner))))
 
-    def shown(self, asked: Sequence[str]) -> list[tuple[str, str]]:
-        """Ids and addresses of the videos asked for, as queries and channels showed them."""
+    def shown(self, asked: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Ids, addresses and the sites' own ids of the videos asked for, as queries and channels showed them."""
         wanted = {*asked, *(video_id for name in asked if (video_id := video_id_of_address(name)) is not None)}
-        found: dict[tuple[str, str], None] = {}
+        found: dict[tuple[str, str, str], None] = {}
         for _, table in self._tables():
             for row in table.filter(_hits(table, wanted, _NAMES)).to_pylist():
                 is_generic = row["extractor"].lower() == "generic"  # its ids are base names of files: many videos share one
                 if not is_generic or row["url"] in wanted:
-                    found[(row["url"] if is_generic else row["candidate_id"], row["url"])] = None
+                    found[(row["url"] if is_generic else row["candidate_id"], row["url"], row["external_id"])] = None
         return list(found)
 
     def targets(self, asked: Sequence[str], outer: Targets) -> Targets:

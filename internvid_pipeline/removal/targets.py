@@ -49,12 +49,12 @@ class Targets:
         return pa.array(found, pa.bool_())
 
 
-def find_targets(root: Root, plans: Sequence[StagePlan], asked: Sequence[str], also: Iterable[tuple[str, str]] = ()) -> Targets:
+def find_targets(root: Root, plans: Sequence[StagePlan], asked: Sequence[str], also: Iterable[Sequence[str]] = ()) -> Targets:
     """Looks for videos by their id, their id on the site, or their address (on YouTube any form of it), in the sources and the tables of
     videos. Inputs that are copies of them (the same bytes) and other addresses of them go with them. also: ids and addresses of videos
-    that were found elsewhere. Raises StorageError."""
+    that were found elsewhere, and by what else they are known. Raises StorageError."""
     also = list(also)
-    search = _Search(set(asked) | {name for pair in also for name in pair}, also)
+    search = _Search(set(asked) | {name for names in also for name in names[:2]}, also)
     search.wanted |= {video_id for name in asked if (video_id := video_id_of_address(name)) is not None}
     videos = {row["source_uri"]: row for row in _videos(root, plans)}
     sources = SourceIndex(root).read().partitions
@@ -72,17 +72,17 @@ class _Search:
     """wanted: names that were asked for. met: names that something has."""
 
     wanted: set[str]
-    also: Sequence[tuple[str, str]]
+    also: Sequence[Sequence[str]]
     met: set[str] = field(default_factory=set)
     found: Targets = field(default_factory=Targets)
 
     def pass_over(self, root: Root, videos: Iterable[dict[str, str]], sources: Sequence[int]) -> bool:
         """Looks at everything once. True where there was something new, whose names something else may have."""
         found, before = self.found, self._size()
-        for video_id, url in self.also:
-            found.video_ids.add(video_id)
-            found.uris.add(url)
-            self.met |= {video_id, url}
+        for names in self.also:
+            found.video_ids.add(names[0])
+            found.uris.add(names[1])
+            self.met |= set(names)
         for row in videos:
             if self._hits(row.values()) or row["source_uri"] in found.uris or row["video_id"] in found.video_ids:
                 found.uris.add(row["source_uri"])

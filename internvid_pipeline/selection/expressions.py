@@ -40,10 +40,16 @@ def columns_of(condition: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _tree(condition: str) -> Any:
+@functools.cache
+def _parser() -> Any:
+    """An empty database that reads conditions: opening one costs more than all else."""
     import duckdb
 
-    with duckdb.connect(":memory:") as connection:
+    return duckdb.connect(":memory:")
+
+
+def _tree(condition: str) -> Any:
+    with _parser().cursor() as connection:
         row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT ({condition}\n) FROM clips"]).fetchone()
     parsed = json.loads(row[0]) if row else {}
     if parsed.get("error"):
