@@ -405,7 +405,7 @@ def test_only_the_stretches_asked_for(tmp_path: Path, site: Site):
 
 
 def test_a_body_that_is_too_slow_is_cut_off_and_tried_again_later(tmp_path: Path, site: Site):
-    """Twenty bytes a second where a thousand are asked for; the same server at full speed is not cut off. What came is kept."""
+    """Twenty bytes a second where a thousand are asked for; the same server at full speed is not cut off."""
     network = NetworkSettings.model_validate({**LOOPBACK, "slowest_kb_per_s": 1.0})
     pace = HostPace(tmp_path / "pace", None, None, network.backoff_s, network.longest_backoff_s, network.longest_wait_s)
     guard = Guard(network, AddressPolicy(network.allow_networks), pace, slow_window_s=0.2)
@@ -414,7 +414,7 @@ def test_a_body_that_is_too_slow_is_cut_off_and_tried_again_later(tmp_path: Path
     with pytest.raises(errors.ConnectionFault, match="bytes a second, less than slowest_kb_per_s") as caught:
         fetch_file(client, guard, Target(site.url("drip")), tmp_path / "slow.mp4")
     assert isinstance(caught.value, errors.Deferred) and not (tmp_path / "slow.mp4").exists()
-    assert site.hits["/drip/a.mp4"] == 1 and 0 < (tmp_path / "slow.mp4.part").stat().st_size < 100
+    assert site.hits["/drip/a.mp4"] == 1 and site.sent["/drip/a.mp4"] < 1000
     guard.new_item()
     site.pause_s = 0.1  # three windows for the whole file, each with 64 kB
     assert fetch_file(client, guard, Target(site.url("files")), tmp_path / "fast.mp4") == len(site.files["a.mp4"])
