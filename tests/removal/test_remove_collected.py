@@ -11,13 +11,17 @@ import pytest
 
 from internvid_pipeline.browse.marks import Marks
 from internvid_pipeline.cli.dataset import open_dataset
-from internvid_pipeline.config import config_from
+from internvid_pipeline.config import SourceConfig, config_from
 from internvid_pipeline.engine import RunReport, run_dataset
+from internvid_pipeline.engine.append_records import append_records
+from internvid_pipeline.engine.appends import SourceIndex
 from internvid_pipeline.engine.validate import validate_dataset
-from internvid_pipeline.records import CandidateRecord, DropRecord, VideoRecord, to_table
+from internvid_pipeline.records import CandidateRecord, DropRecord, SourceRecord, VideoRecord, to_table
 from internvid_pipeline.removal import remove_videos
-from internvid_pipeline.storage import Root, layout, parquet_bytes, read_parts
+from internvid_pipeline.removal.targets import find_targets
+from internvid_pipeline.storage import Root, add_tombstones, layout, parquet_bytes, read_parts, read_tombstones
 from internvid_pipeline.web.downloads import downloads_folder, open_entry
+from internvid_pipeline.web.excluded import known_names
 from tests.e2e.test_collection import NETWORK, WEB, rows
 from tests.media.made import Made, shots_of, write_video
 from tests.removal.test_remove import naming
@@ -151,3 +155,22 @@ def _of_a_partition_that_was_done_in_parts(root: Path) -> None:
     after = {row.video_id: opened.read_media(row.media) for row in rows(root, VideoRecord)}
     assert after == {"fakesite-ride1": before["fakesite-ride1"]}
     check(root)
+
+
+def test_a_video_is_known_by_any_of_its_addresses(tmp_path: Path):
+    """On YouTube in every form; ids of plain files are base names, and tell nothing."""
+    root = Root(str(tmp_path))
+    same = ["https://www.youtube.com/watch?v=abcdefghijk", "https://youtu.be/abcdefghijk?t=3"]
+    plain = {f"https://{host}/v.mp4": ("Generic", "v") for host in ("one", "other")}
+    inputs = {**dict.fromkeys(same, (None, None)), **plain}
+    sources = [
+        SourceRecord(source_id=f"{number:020d}", uri=uri, extractor=extractor, external_id=external_id)
+        for number, (uri, (extractor, external_id)) in enumerate(inputs.items())
+    ]
+    append_records(SourceIndex(root).read(), sources, SourceConfig(partition_videos=1))
+    found = find_targets(root, [], ["https://m.youtube.com/shorts/abcdefghijk", "https://one/v.mp4", "https://two/v.mp4"])
+    assert found.uris == {*same, "https://one/v.mp4"} and found.video_ids == {"youtube-abcdefghijk"} and found.partitions == {0, 1, 2}
+    assert found.unknown == ["https://two/v.mp4"]
+    add_tombstones(root, found.names)
+    later = SourceRecord(source_id="later", uri="https://www.youtube.com/embed/abcdefghijk")
+    assert read_tombstones(root).covers(*known_names(later)) and not read_tombstones(root).covers(*known_names(sources[3]))
