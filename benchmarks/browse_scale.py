@@ -4,10 +4,11 @@
 
 Makes a root of made tables (`made_tables.py`, all of them different), serves it with `internvid browse` in a process of its own, and asks
 as the page does: 20 times each with other values, over HTTP. Prints milliseconds (median and slowest), the time until the page can be
-opened, and the peak of memory of the server.
+opened at the first start, at the second, and at one after a partition was added, and the peak of memory of the server.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -18,13 +19,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.made_tables import CLIPS, make_root
+from internvid_pipeline.storage import layout
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _ROUNDS = 20
@@ -65,17 +69,31 @@ def questions(url: str) -> dict[str, Callable[[int], Any]]:
     }
 
 
-def measure(folder: Path, clips: int) -> None:
-    """Serves and asks."""
+@contextlib.contextmanager
+def served(folder: Path, cache: Path, words: str) -> Iterator[tuple[str, int]]:
+    """A browser in a process of its own: its address and process id. Prints how long it took until the page could be opened, in seconds of
+    the clock and of the process."""
     command = [sys.executable, "-m", "internvid_pipeline.cli.main", "browse", str(folder), "--annotator", "benchmark"]
     start = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    server = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*command, "--cache-dir", str(cache)], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        print(f"{clips:,} clips; read and indexed after {time.monotonic() - start:.1f} s\n")
-        print("| question | median ms | slowest ms |\n|---|--:|--:|")
+        used = sum(psutil.Process(server.pid).cpu_times()[:2])
+        print(f"{words}: the page can be opened after {time.monotonic() - start:.1f} s ({used:.1f} CPU s)", flush=True)
+        yield url, server.pid
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+
+
+def measure(folder: Path, clips: int, added: Callable[[], None]) -> None:
+    """Serves and asks. added: appends a partition."""
+    cache = folder.parent / "cache"
+    print(f"{clips:,} clips")
+    with served(folder, cache, "first start") as (url, pid):
+        print("\n| question | median ms | slowest ms |\n|---|--:|--:|")
         for name, question in questions(url).items():
             times = []
             for number in range(_ROUNDS):
@@ -83,12 +101,15 @@ def measure(folder: Path, clips: int) -> None:
                 question(number)
                 times.append((time.perf_counter() - asked) * 1000)
             print(f"| {name} | {statistics.median(times):.0f} | {max(times):.0f} |", flush=True)
-        status = Path(f"/proc/{server.pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
         peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-        print(f"\npeak of memory: {int(peak) / 1000:.0f} MB")
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
+        size = sum(file.stat().st_size for file in cache.rglob("*.duckdb"))
+        print(f"\npeak of memory: {int(peak) / 1000:.0f} MB; index: {size / 1e6:.0f} MB")
+    with served(folder, cache, "second start"):
+        pass
+    added()
+    with served(folder, cache, "start after one more partition"):
+        pass
 
 
 def main() -> None:
@@ -100,8 +121,10 @@ def main() -> None:
     base = Path(tempfile.mkdtemp(prefix="browse-", dir=arguments.folder))
     try:
         partitions = arguments.clips // CLIPS
-        make_root(base / "root", partitions, range(partitions))
-        measure(base / "root", arguments.clips)
+        make_root(base / "root", partitions + 1, range(partitions + 1))
+        last, hidden = base / "root" / layout.sources_table(partitions), base / "hidden.parquet"
+        last.rename(hidden)  # a partition is there when its inputs are
+        measure(base / "root", arguments.clips, lambda: hidden.rename(last))
     finally:
         shutil.rmtree(base)
 

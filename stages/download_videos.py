@@ -115,7 +115,7 @@ class DownloadVideos(Stage[DownloadVideosConfig, SourceRecord, VideoRecord]):
         """The item's folder: this worker's from an earlier try, or what another left behind."""
         if record.source_id in self._entries:
             return self._entries[record.source_id][1]
-        entry = open_entry(self._downloads, f"{record.source_id} {self.config.rules.max_resolution} {self.config.spans_only}")
+        entry = open_entry(self._downloads, record.source_id, f"{self.config.rules.max_resolution} {self.config.spans_only}")
         self._entries[record.source_id] = (record.item_id, entry)
         return entry
 

@@ -22,6 +22,7 @@ from internvid_pipeline.records import (
     DuplicateRecord,
     ScoreRecord,
     SelectionRecord,
+    SpeechRecord,
     VideoRecord,
     schema_of,
 )
@@ -31,7 +32,7 @@ from internvid_pipeline.storage import read_parquet, write_arrow
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 _PARTITIONS_PER_FILE = 1000  # a worker reads one such file at a time: some 30 MB at InternVid's 1,000 clips a partition
-_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, DuplicateRecord)
+_TABLES = (ClipRecord, VideoRecord, CaptionRecord, ScoreRecord, DuplicateRecord, SpeechRecord)
 
 Fates = Mapping[str, tuple[int, float | None]]
 
@@ -75,7 +76,7 @@ class SelectClips(Stage[SelectClipsConfig, ClipRecord, SelectionRecord]):
     config_type = SelectClipsConfig
     reads = ClipRecord
     joins = (VideoRecord, CaptionRecord)
-    optional_joins = (ScoreRecord, DuplicateRecord)
+    optional_joins = (ScoreRecord, DuplicateRecord, SpeechRecord)
     writes = SelectionRecord
     whole_partition = True
 

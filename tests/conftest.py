@@ -28,6 +28,7 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory):
     token = folder / "ray-token"
     token.write_text(secrets.token_hex(32))
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ["INTERNVID_CACHE"] = str(folder / "cache")
     yield
 
 

@@ -13,6 +13,7 @@ from internvid_pipeline.browse.media import Span, pieces, size_of, wanted_span
 from internvid_pipeline.browse.queries import MOST_PAGE, Queries
 from internvid_pipeline.browse.questions import Lost, Mark, Numbers, Page, Written
 from internvid_pipeline.browse.wanted import Wanted
+from internvid_pipeline.browse.written import written
 from internvid_pipeline.config import validated
 from internvid_pipeline.errors import InternvidError, UsageError
 from internvid_pipeline.media.picture_type import frame_format
@@ -49,7 +50,7 @@ class Browser:
             "lost": self.queries.lost_names(),
             "has_speech": index.has_speech,
             "fingerprints": self.details.fingerprints(CaptionRecord),
-            "columns": list(index.database.columns),
+            "columns": list(index.columns),
         }
 
     def place(self, number: int) -> tuple[int, str, str]:
@@ -119,7 +120,7 @@ def build_app(browser: Browser, token: str) -> App:
         "/api/histograms": lambda body: queries.histograms(validated(Wanted, body, "selection")),
         "/api/losses": lambda body: queries.lost(**validated(Lost, body, "losses").model_dump()),
         "/api/mark": lambda body: _mark(browser, validated(Mark, body, "mark")),
-        "/api/yaml": lambda body: _yaml(validated(Written, body, "selection")),
+        "/api/yaml": lambda body: written(queries, validated(Written, body, "selection")),
     }
     routes = [
         *(Route(path, _get(answer)) for path, answer in get.items()),
@@ -139,10 +140,6 @@ def _page(queries: Queries, page: Page) -> dict[str, Any]:
 def _mark(browser: Browser, mark: Mark) -> dict[str, Any]:
     browser.queries.mark(mark.number, mark.verdict)
     return {"number": mark.number, "verdict": mark.verdict}
-
-
-def _yaml(written: Written) -> dict[str, Any]:
-    return {"yaml": written.wanted.yaml(written.name), "rules": [rule.words for rule in written.wanted.selection().rules]}
 
 
 def _number(request: "Request", name: str) -> int:

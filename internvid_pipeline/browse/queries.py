@@ -4,9 +4,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from internvid_pipeline.browse.index import BINS, SetIndex, folded
+from internvid_pipeline.browse.index import BINS, SetIndex
+from internvid_pipeline.browse.make_index import SPEECH
 from internvid_pipeline.browse.marks import Marks
-from internvid_pipeline.browse.wanted import Wanted, literal
+from internvid_pipeline.browse.wanted import Wanted, folded, literal
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import SelectionRecord
 from internvid_pipeline.selection import Rule, Selection, count_kept, quoted, row_condition
@@ -14,7 +15,7 @@ from internvid_pipeline.selection import Rule, Selection, count_kept, quoted, ro
 MOST_PAGE = 200
 _MOST_NAMES = 60  # of a filter; further names are found by a condition
 _CURVE_POINTS = 60
-_FILTERS = {"languages": "video_language", "licences": "video_licence", "cut_modes": "cut_mode"}
+_FILTERS = {"languages": "video_language", "speech_languages": "speech_language", "licences": "video_licence", "cut_modes": "cut_mode"}
 _CARD = ("number", "clip_id", "video_id", "video_title", "duration_s", "video_language", "motion")
 
 
@@ -24,7 +25,7 @@ class Queries:
     def __init__(self, index: SetIndex, marks: Marks) -> None:
         self.index, self.marks = index, marks
         self._lock = threading.Lock()
-        self._captions = [column for column in index.database.columns if column.startswith("caption_")]
+        self._captions = [column for column in index.columns if column.startswith("caption_")]
         self._scores = [slider.column for slider in index.sliders if slider.is_score]
         self._text = _chosen_text(index, self._captions)
         self._whole = self._bins([slider.column for slider in index.sliders], "true") if index.sliders else {}
@@ -64,20 +65,29 @@ class Queries:
     def _checked(self, wanted: Wanted, without: str | None = None) -> Selection:
         """The selection. Raises UsageError where it looks at a column that is not there: for `select_clips` that would be a scorer."""
         selection = wanted.selection(without)
-        unknown = [column for column in selection.columns if column not in (*self.index.database.columns, "clip_id", "video_id")]
+        unknown = [column for column in selection.columns if column not in (*self.index.columns, "clip_id", "video_id")]
         if unknown:
-            raise UsageError(f"no column {unknown[0][:80]!r}; there are {', '.join(self.index.database.columns)}")
+            raise UsageError(f"no column {unknown[0][:80]!r}; there are {', '.join(self.index.columns)}")
         return selection
 
     def counts(self, wanted: Wanted) -> dict[str, Any]:
         """What `select_clips` would keep: clips left after each rule, and precision and recall of the whole selection against the marks."""
-        selection = self._checked(wanted)
+        return self.counts_of(self._checked(wanted))
+
+    def counts_of(self, selection: Selection) -> dict[str, Any]:
+        """As `counts`. Raises UsageError for a rule that cannot be computed."""
         counted = Selection(rules=(*selection.rules, *self._with_text()))
         members = "SELECT number FROM marked WHERE verdict <> 'none'"
-        counts, kept = count_kept(self.index.database, counted, self.index.pool, members)
+        counts, kept = count_kept(self.index, counted, self.index.pool, members)
         verdicts = dict(self.index.rows("SELECT number, verdict FROM marked WHERE verdict <> 'none'"))
         steps = [{"rule": rule.words, "left": left} for rule, left in zip(selection.rules, counts[1:], strict=False)]
         return {"pool": counts[0], "steps": steps, "kept": counts[-1], "marks": quality(verdicts, kept)}
+
+    def searched(self, where: str) -> list[str]:
+        """Columns of clips that a search looks through."""
+        speech = [column for column in SPEECH[1:] if column in self.index.columns]
+        columns = {"captions": self._captions, "speech": speech, "title": ["video_title"]}
+        return [column for name, found in columns.items() if where in (name, "anything") for column in map(quoted, found)]
 
     def _with_text(self) -> tuple[Rule, ...]:
         """A clip goes into shards with a caption of the config's scales, or not at all."""
@@ -171,7 +181,7 @@ class Queries:
         """For each filter the most frequent values, with their clips; "" for clips of videos that do not tell."""
         found = {}
         for name, column in _FILTERS.items():
-            if column in self.index.database.columns:
+            if column in self.index.columns:
                 rows = self.index.rows(
                     f"SELECT coalesce({column}, ''), count(*) c FROM rows GROUP BY 1 ORDER BY c DESC, 1 LIMIT {_MOST_NAMES}"
                 )

@@ -1,5 +1,7 @@
 """What the page sends: every field with its bounds, so that nothing else reaches the database."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from internvid_pipeline.browse.queries import MOST_PAGE
@@ -44,6 +46,8 @@ class Written(Section):
 
     name: str = Field(pattern=f"^{_NAME}$", description="Of the selection.")
     wanted: Wanted = Field(default_factory=Wanted)
+    with_search: bool = Field(default=False, description="The words searched for as rules too.")
+    with_marks: Literal["", "only_keep", "no_reject"] = Field(default="", description="Only clips marked keep, or none marked reject.")
 
 
 class Numbers(Section):

@@ -3,17 +3,20 @@
 import contextlib
 import secrets
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from internvid_pipeline.browse.app import Browser, build_app
-from internvid_pipeline.browse.index import MEMORY_MB, MOST_CLIPS, SetIndex
+from internvid_pipeline.browse.index import MEMORY_MB, MOST_CLIPS
+from internvid_pipeline.browse.make_index import Observer
 from internvid_pipeline.browse.marks import Marks
+from internvid_pipeline.browse.open_index import opened_index
 from internvid_pipeline.browse.queries import Queries
 from internvid_pipeline.engine import StagePlan, StatusReader
 from internvid_pipeline.errors import SetupError, UsageError
 from internvid_pipeline.report.reading import SetReader
-from internvid_pipeline.storage import Root, owned_scratch
+from internvid_pipeline.storage import Root
 
 HOST = "127.0.0.1"
 
@@ -36,16 +39,15 @@ def opened_browser(
     annotator: str,
     most_clips: int = MOST_CLIPS,
     memory_mb: int = MEMORY_MB,
-    observer: Callable[[int, int], None] | None = None,
+    observer: Observer | None = None,
+    cache: Path | None = None,
 ) -> Iterator[Browser]:
-    """A browser over a data set; its index lies in a scratch folder that is deleted at the end. Raises UsageError, StorageError."""
+    """A browser over a data set. cache: where indexes are kept from one start to the next; None: it is made in a scratch folder, and
+    deleted at the end. Raises UsageError, StorageError."""
     statuses = StatusReader(root, plans, partitions).read()
     marks = Marks(root, annotator)
-    with owned_scratch() as folder:
-        index = SetIndex(SetReader(root, plans, partitions), folder, most_clips, memory_mb)
-        with index.database:
-            index.build(statuses, observer)
-            yield Browser(name, Queries(index, marks))
+    with opened_index(SetReader(root, plans, partitions), statuses, cache, most_clips, memory_mb, observer) as index:
+        yield Browser(name, Queries(index, marks))
 
 
 class Server:

@@ -18,12 +18,14 @@ Names = tuple[str, ...]
 class Wanted(Section):
     """A selection as sliders and filters, and what is looked at of it.
 
-    languages, licences, categories: of the video, any of them; "" stands for "not told"; none given: all. bounds: by column, the lowest
+    languages, licences, categories: of the video, any of them; "" stands for "not told"; none given: all. speech_languages: of what is
+    said, "" where nothing is. bounds: by column, the lowest
     and highest value kept, None for no bound. where: one more condition in SQL. top: by column, the share with the highest values.
     search: words that stand in the texts `search_in`; marked: only clips so marked; these two choose what is looked at and are no rules.
     """
 
     languages: Names = Field(default=(), max_length=_MOST_VALUES)
+    speech_languages: Names = Field(default=(), max_length=_MOST_VALUES)
     licences: Names = Field(default=(), max_length=_MOST_VALUES)
     categories: Names = Field(default=(), max_length=_MOST_VALUES)
     cut_modes: Names = Field(default=(), max_length=_MOST_VALUES)
@@ -47,6 +49,7 @@ class Wanted(Section):
         Raises UsageError for what can be no rule."""
         rules: list[dict[str, Any]] = [
             *_one_of("video_language", self.languages),
+            *_one_of("speech_language", self.speech_languages),
             *_one_of("video_licence", self.licences),
             *_one_of("cut_mode", self.cut_modes),
             *_category(self.categories),
@@ -58,10 +61,16 @@ class Wanted(Section):
         rules += [{"column": column, "top_ratio": ratio} for column, ratio in self.top.items()]
         return validated(Selection, {"rules": rules}, "selection")
 
-    def yaml(self, name: str) -> str:
-        """The stage's part of a config with this selection."""
-        rules = [rule.model_dump(mode="json", exclude_none=True) for rule in self.selection().rules]
-        return to_yaml({"stages": {"select_clips": {"selections": {name: {"rules": rules}}}}})
+
+def selection_yaml(name: str, selection: Selection) -> str:
+    """The stage's part of a config with this selection."""
+    rules = [rule.model_dump(mode="json", exclude_none=True) for rule in selection.rules]
+    return to_yaml({"stages": {"select_clips": {"selections": {name: {"rules": rules}}}}})
+
+
+def folded(expression: str) -> str:
+    """SQL for a text as it is searched: small letters, one form for each letter, no accents, vowel signs or lengthening strokes."""
+    return f"replace(lower(strip_accents(nfc_normalize(coalesce({expression}, '')))), '\u0640', '')"
 
 
 def literal(text: str) -> str:

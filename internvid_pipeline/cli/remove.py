@@ -30,6 +30,7 @@ def remove(
 
     Runs at work on the data set should be stopped first. On the Hub, earlier commits still hold the files: squash its history there.
     """
+    from internvid_pipeline.browse.kept_index import KeptIndexes, default_cache
     from internvid_pipeline.cli.dataset import open_dataset
     from internvid_pipeline.errors import UsageError
     from internvid_pipeline.exporters.export_log import refresh_files
@@ -47,6 +48,7 @@ def remove(
     results: dict[str, Any] = {**report.to_dict(), "removed": False}
     if not dry_run and (yes or typer.confirm("remove them?", default=False)):
         report = remove_videos(opened, plans, asked)
+        KeptIndexes(default_cache(), opened.uri).forget()
         exports = dict(refresh_files(opened, plans, partitions, report.videos))
         pushed = _pushed(opened, config, plans, partitions) if push else []
         results = {**report.to_dict(), "removed": True, "exports": exports, "pushed": pushed}

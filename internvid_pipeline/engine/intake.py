@@ -18,8 +18,8 @@ from internvid_pipeline.engine.read_items import read_rows
 from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import CandidateRecord, DropRecord, SourceRecord, to_table
 from internvid_pipeline.registry import build_stages
-from internvid_pipeline.storage import Root, done_partitions, layout, read_tombstones, write_arrow
-from internvid_pipeline.web.excluded import excluded, open_id_set, site_id
+from internvid_pipeline.storage import Root, Tombstones, done_partitions, layout, read_tombstones, write_arrow
+from internvid_pipeline.web.excluded import excluded, known_names, open_id_set, site_id
 from internvid_pipeline.web.merge_candidates import STAGE, merge_candidates
 from internvid_pipeline.web.sources import clip_list, collection_inputs, web_inputs
 
@@ -38,7 +38,7 @@ class Intake:
         web_inputs(source)  # what cannot be read is said before anything is written
         is_named = bool(self.asked or source.ids or source.urls)
         lists_files = not self._is_collecting and clip_list(source) is None and (source.path or not is_named)
-        self._files = self._excluded.of_files(list_inputs(source, exclude=root.folder)) if lists_files else []
+        self._files = self._excluded.of_files(list_inputs(source, exclude=root.folder), self._removed) if lists_files else []
 
     @property
     def collecting(self) -> DatasetConfig | None:
@@ -81,8 +81,8 @@ class Intake:
 
     def _kept(self, records: Iterable[SourceRecord]) -> Iterator[SourceRecord]:
         """Those that are neither left out nor were taken out of the data set before."""
-        removed = self._removed
-        return (record for record in self._excluded.kept(records) if not removed.covers(record.uri, record.source_id))
+        removed = self._removed  # looked at first: what was taken out is not to be noted among what is left out
+        return self._excluded.kept(record for record in records if not removed or not removed.covers(*known_names(record)))
 
     def _streams(self) -> Iterator[Iterable[SourceRecord]]:
         """Each has every input once. One is read after the other was appended: an input that both have is then known."""
@@ -132,12 +132,12 @@ class _LeftOut:
             else:
                 self._note(record)
 
-    def of_files(self, files: list[Input]) -> list[Input]:
+    def of_files(self, files: list[Input], removed: Tombstones) -> list[Input]:
         """As `kept`, for addresses in a list of the user's own."""
         if self._ids is None:
             return files
         left_out = {entry.uri for entry in files if (known := site_id(None, None, entry.uri)) and self._ids.holds(*known)}
-        for uri in left_out:
+        for uri in (uri for uri in left_out if not removed.covers(uri)):
             for _ in self.kept([SourceRecord(source_id="", uri=uri)]):
                 pass
         return [entry for entry in files if entry.uri not in left_out]

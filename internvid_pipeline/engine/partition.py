@@ -33,6 +33,7 @@ from internvid_pipeline.storage import (
     PartManifest,
     Root,
     StoredFile,
+    Tombstones,
     layout,
     read_manifest,
     read_tombstones,
@@ -41,6 +42,7 @@ from internvid_pipeline.storage import (
 )
 
 _log = logging.getLogger(__name__)
+_REMOVED_BY = ("video_id", "candidate_id", "url")
 
 
 def run_partition(root: Root, plan: StagePlan, partition: int, host: Host, rules: DeferralRules = DEFAULT_RULES) -> Manifest:
@@ -114,11 +116,14 @@ def _not_removed(root: Root, stage: Stage[Any, Any, Any], outcomes: Sequence[Out
     removed = read_tombstones(root) if stage.reads is SourceRecord else None
     if not removed:
         return outcomes
-    is_removed = [
-        isinstance(outcome, Emit) and any(removed.covers(getattr(row, "video_id", "")) for row in outcome.records) for outcome in outcomes
-    ]
+    return [_without_removed(outcome, removed) if isinstance(outcome, Emit) else outcome for outcome in outcomes]
+
+
+def _without_removed(outcome: Emit[Any], removed: Tombstones) -> Outcome[Any]:
+    """What is left of it."""
+    kept = tuple(row for row in outcome.records if not removed.covers(*(getattr(row, name, "") for name in _REMOVED_BY)))
     gone = Drop(DropReason.REMOVED, "was taken out of this data set (internvid remove)")
-    return [gone if is_gone else outcome for is_gone, outcome in zip(is_removed, outcomes, strict=True)]
+    return dataclasses.replace(outcome, records=kept) if kept else gone
 
 
 @dataclasses.dataclass

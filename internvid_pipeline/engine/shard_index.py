@@ -2,7 +2,7 @@
 the manifests: whoever finishes a run writes it anew, and deleting it costs nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from internvid_pipeline.engine.plan import StagePlan
@@ -11,6 +11,7 @@ from internvid_pipeline.storage import Manifest, Root, done_partitions, layout, 
 from internvid_pipeline.storage.inventory import read_many
 
 _OFFSET_BYTES = 8
+Shard = dict[str, Any]  # url, nsamples, filesize, sha256
 
 
 def write_shard_index(root: Root, plan: StagePlan) -> None:
@@ -22,14 +23,18 @@ def write_shard_index(root: Root, plan: StagePlan) -> None:
     folders = [f"{plan.publish_dir}/{name}" for name in root.list_names(plan.publish_dir)]
     if not done or all(_is_of(root, folder, of) for folder in folders):
         return
-    shards: dict[str, list[dict[str, Any]]] = {}
+    shards: dict[str, list[Shard]] = {}
     for manifest in _manifests(root, plan, done):
-        for folder, shard in _shards(manifest):
+        for folder, shard in shards_of(manifest):
             shards.setdefault(folder, []).append(shard)
     for folder, found in shards.items():
-        found.sort(key=lambda shard: str(shard["url"]))
-        content = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": folder.rsplit("/", 1)[-1], "of": of, "shardlist": found}
-        root.replace_bytes(layout.shard_index(folder), json.dumps(content, indent=1).encode())
+        root.replace_bytes(layout.shard_index(folder), index_bytes(folder.rsplit("/", 1)[-1], found, of=of))
+
+
+def index_bytes(name: str, shards: Sequence[Shard], **more: str) -> bytes:
+    """The index of these shards; their addresses are relative to it. name: of the selection."""
+    found = sorted(shards, key=lambda shard: str(shard["url"]))
+    return json.dumps({"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, **more, "shardlist": found}, indent=1).encode()
 
 
 def _is_of(root: Root, folder: str, of: str) -> bool:
@@ -45,7 +50,7 @@ def _manifests(root: Root, plan: StagePlan, partitions: list[int]) -> Iterator[M
             yield manifest_from_json(data, f"{path} in {root.uri}")
 
 
-def _shards(manifest: Manifest) -> Iterator[tuple[str, dict[str, Any]]]:
+def shards_of(manifest: Manifest) -> Iterator[tuple[str, Shard]]:
     """Folder and entry of each shard that has an index: the offset of each sample, and the end."""
     files = {file.path: file for file in manifest.files if file.kind == "published"}
     for path, file in files.items():

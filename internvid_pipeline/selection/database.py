@@ -7,11 +7,20 @@ from types import TracebackType
 import pyarrow as pa
 
 from internvid_pipeline.errors import UsageError
-from internvid_pipeline.records import CaptionRecord, CaptionScale, ClipRecord, DuplicateRecord, ScoreRecord, VideoRecord, schema_of
+from internvid_pipeline.records import (
+    CaptionRecord,
+    CaptionScale,
+    ClipRecord,
+    DuplicateRecord,
+    ScoreRecord,
+    SpeechRecord,
+    VideoRecord,
+    schema_of,
+)
 
-_VIDEO, _CAPTION, _DUPLICATE = "video_", "caption_", "duplicate_"
+_VIDEO, _CAPTION, _DUPLICATE, _SPEECH = "video_", "caption_", "duplicate_", "speech_"
 _DEFAULT_MEMORY_MB = 2000
-_ALIASES = {"clip": "c", "video": "v", "caption": "t", "score": "s", "duplicate": "d"}
+_ALIASES = {"clip": "c", "video": "v", "caption": "t", "score": "s", "duplicate": "d", "speech": "p"}
 
 
 class SetDatabase:
@@ -20,11 +29,19 @@ class SetDatabase:
 
     columns: of ClipRecord by their names; `video_<column>` of VideoRecord; `caption_<scale>` the text of a scale; `duplicate_of` and the
     others of DuplicateRecord (a clip whose doubles were not looked for has "not looked for" there, so that it is not taken for unique);
-    any other name is a scorer, whose value is the highest where several captions of a clip were scored. folder: for what does not fit
-    into `memory_mb`; None keeps all in memory. Raises UsageError for a column that holds no plain values.
+    `speech_<column>` of SpeechRecord, null where nothing is said or was looked for; any other name is a scorer, whose value is the highest
+    where several captions of a clip were scored. folder: for what does not fit
+    into `memory_mb`; None keeps all in memory. first_number: of the first clip. Raises UsageError for a column that holds no plain values.
     """
 
-    def __init__(self, columns: Iterable[str], folder: Path | None = None, memory_mb: int = _DEFAULT_MEMORY_MB, threads: int = 1) -> None:
+    def __init__(
+        self,
+        columns: Iterable[str],
+        folder: Path | None = None,
+        memory_mb: int = _DEFAULT_MEMORY_MB,
+        threads: int = 1,
+        first_number: int = 0,
+    ) -> None:
         import duckdb
 
         self.columns = tuple(dict.fromkeys(column.lower() for column in columns if column.lower() not in ("clip_id", "video_id")))
@@ -38,7 +55,7 @@ class SetDatabase:
             execute(f"SET temp_directory = '{str(folder).replace(chr(39), chr(39) * 2)}'")
         execute("SET enable_external_access = false")
         execute("SET lock_configuration = true")
-        self._num_rows = 0
+        self._num_rows = first_number
         for name, fields in self._raw_tables().items():
             execute(f"CREATE TABLE raw_{name} ({', '.join(f'{quoted(field)} {kind}' for field, kind in fields)})")
 
@@ -56,6 +73,7 @@ class SetDatabase:
             CaptionRecord: "captions",
             ScoreRecord: "scores",
             DuplicateRecord: "duplicates",
+            SpeechRecord: "speech",
         }
         return [field for field, _ in self._raw_tables()[by_type[record_type]] if field not in ("number", "partition")]
 
@@ -67,6 +85,7 @@ class SetDatabase:
         captions: pa.Table,
         scores: pa.Table,
         duplicates: pa.Table | None = None,
+        speech: pa.Table | None = None,
     ) -> None:
         """Rows of the tables, of one partition, or of several (an array: the partition of each clip); further columns than `needed` are
         left aside."""
@@ -76,6 +95,7 @@ class SetDatabase:
         places = pa.array([partition] * clips.num_rows, pa.int64()) if isinstance(partition, int) else partition
         clips = clips.append_column("number", numbers).append_column("partition", places)
         tables = {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates}
+        tables["speech"] = schema_of(SpeechRecord).empty_table() if speech is None else speech
         for name, table in tables.items():
             fields = [field for field, _ in self._raw_tables()[name]]
             chosen = table.select(fields)
@@ -107,14 +127,15 @@ class SetDatabase:
             "LEFT JOIN (SELECT DISTINCT ON (video_id) * FROM raw_videos) v ON c.video_id = v.video_id "
             f"LEFT JOIN (SELECT clip_id{maxima} FROM raw_scores GROUP BY clip_id) s ON c.clip_id = s.clip_id "
             f"LEFT JOIN (SELECT clip_id{texts} FROM raw_captions GROUP BY clip_id) t ON c.clip_id = t.clip_id "
-            "LEFT JOIN (SELECT DISTINCT ON (clip_id) * FROM raw_duplicates) d ON c.clip_id = d.clip_id ORDER BY c.number"
+            "LEFT JOIN (SELECT DISTINCT ON (clip_id) * FROM raw_duplicates) d ON c.clip_id = d.clip_id "
+            "LEFT JOIN (SELECT DISTINCT ON (clip_id) * FROM raw_speech) p ON c.clip_id = p.clip_id ORDER BY c.number"
         )
         for name in self._raw_tables():
             self.connection.execute(f"DROP TABLE raw_{name}")
 
     def _expression(self, column: str) -> str:
         kind = self._sources[column]
-        field = column.removeprefix(_VIDEO) if kind == "video" else column
+        field = column.removeprefix({"video": _VIDEO, "speech": _SPEECH}.get(kind, ""))
         if kind == "duplicate" and _sql_type(DuplicateRecord, column) == "VARCHAR":
             return f"CASE WHEN d.clip_id IS NULL THEN 'not looked for' ELSE d.{quoted(field)} END"
         return f"{_ALIASES[kind]}.{quoted(field)}"
@@ -123,7 +144,7 @@ class SetDatabase:
         """Columns and SQL types of the tables as they come in."""
         clips = [("number", "BIGINT"), ("partition", "BIGINT"), ("clip_id", "VARCHAR"), ("video_id", "VARCHAR")]
         videos = [("video_id", "VARCHAR")]
-        duplicates = [("clip_id", "VARCHAR")]
+        duplicates, speech = [("clip_id", "VARCHAR")], [("clip_id", "VARCHAR")]
         for column, kind in self._sources.items():
             if kind == "clip":
                 clips.append((column, _sql_type(ClipRecord, column)))
@@ -131,9 +152,11 @@ class SetDatabase:
                 videos.append((column.removeprefix(_VIDEO), _sql_type(VideoRecord, column.removeprefix(_VIDEO))))
             elif kind == "duplicate":
                 duplicates.append((column, _sql_type(DuplicateRecord, column)))
+            elif kind == "speech":
+                speech.append((column.removeprefix(_SPEECH), _sql_type(SpeechRecord, column.removeprefix(_SPEECH))))
         captions = [("clip_id", "VARCHAR"), ("scale", "VARCHAR"), ("text", "VARCHAR")]
         scores = [("clip_id", "VARCHAR"), ("scorer", "VARCHAR"), ("value", "DOUBLE")]
-        return {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates}
+        return {"clips": clips, "videos": videos, "captions": captions, "scores": scores, "duplicates": duplicates, "speech": speech}
 
 
 def _source(column: str) -> str:
@@ -146,6 +169,9 @@ def _source(column: str) -> str:
         return "video"
     if column.startswith(_DUPLICATE) and column in schema_of(DuplicateRecord).names:
         return "duplicate"
+    if column.startswith(_SPEECH) and column.removeprefix(_SPEECH) in schema_of(SpeechRecord).names:
+        _sql_type(SpeechRecord, column.removeprefix(_SPEECH))
+        return "speech"
     return "caption" if column.startswith(_CAPTION) and column.removeprefix(_CAPTION) in set(CaptionScale) else "score"
 
 
@@ -185,4 +211,5 @@ def plain_columns() -> dict[str, str]:
 def known_columns() -> list[str]:
     """Columns that every set has, for help and error messages; scorers come on top."""
     duplicates = [name for name in schema_of(DuplicateRecord).names if name.startswith(_DUPLICATE)]
-    return [*plain_columns(), *duplicates, *(f"{_CAPTION}{scale}" for scale in CaptionScale)]
+    spoken = (f"{_SPEECH}{field.name}" for field in schema_of(SpeechRecord) if _plain_type(field.type) and not field.name.endswith("_id"))
+    return [*plain_columns(), *duplicates, *spoken, *(f"{_CAPTION}{scale}" for scale in CaptionScale)]

@@ -11,12 +11,25 @@ from internvid_pipeline.selection.faiss_door import load_faiss
 Codes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
-_EXACT_CODES = 200_000  # up to here every hash is compared with every other; above, with those in the nearest cells
-_NEIGHBOURS = 64  # above: so many for each hash, so that a title card of ten thousand videos does not make a hundred million pairs
-_CELLS_LOOKED_AT = 24
 _STEP = 4096
-_CODES_PER_CELL = 2000
 _TRAINING_CODES = 200_000
+_BETWEEN_BITS = 16  # further apart than `max_distance` frames may be that are compared by their stable bits; our benchmark
+_LEAST_STABLE = 64  # of so many bits at least
+
+
+@dataclass(frozen=True)
+class SearchBounds:
+    """Up to `exact_codes` hashes each is compared with every other; above with those in the nearest `cells_looked_at` cells of
+    `codes_per_cell` hashes, and at most `neighbours` of them, so that a title card of ten thousand videos does not make a hundred million
+    pairs. Recall beside the exact way: benchmarks/README.md."""
+
+    exact_codes: int = 200_000
+    codes_per_cell: int = 2000
+    cells_looked_at: int = 24
+    neighbours: int = 64
+
+
+DEFAULT_BOUNDS = SearchBounds()
 
 
 @dataclass(frozen=True)
@@ -52,48 +65,86 @@ class Pairs:
     is_mirrored: NDArray[np.bool_]
 
 
-def near_pairs(frames: HashedFrames, settings: NearSettings, flips: Codes | None = None) -> Pairs:
+def near_pairs(frames: HashedFrames, settings: NearSettings, flips: Codes | None = None, bounds: SearchBounds = DEFAULT_BOUNDS) -> Pairs:
     """Pairs of clips of which one is largely contained in the other. flips: uint8 [16], bits that mirroring changes; needed where
     `settings.mirrored`. Memory: some 60 bytes for each hash and 20 for each pair of frames."""
-    codes, owners = _entries(frames)
+    entries = _entries(frames)
     num_frames = np.bincount(frames.clips, minlength=len(frames.videos))
-    found = [_matches(codes, owners, codes, frames, settings)]
+    found = [_matches(entries, entries.codes, frames, settings, bounds)]
     if settings.mirrored and flips is not None:
-        found.append(_matches(codes, owners, codes ^ flips, frames, settings))
+        found.append(_matches(entries, entries.codes ^ flips, frames, settings, bounds))
     return _joined(
         [_scored(hits, frames, num_frames, settings, is_mirrored) for hits, is_mirrored in zip(found, (False, True), strict=False)]
     )
 
 
-def _entries(frames: HashedFrames) -> tuple[Codes, Ints]:
-    """All different hashes of each frame, and the frame's number."""
+@dataclass(frozen=True)
+class _Entries:
+    """codes: uint8 [m, 16], all different hashes of each frame. owners: int64 [m], the frame's number. before, after: uint8 [m, 16], the
+    same hash of the frames beside it in the clip, its own where there is none."""
+
+    codes: Codes
+    owners: Ints
+    before: Codes
+    after: Codes
+
+
+def _entries(frames: HashedFrames) -> _Entries:
     numbers = np.arange(len(frames.clips), dtype=np.int64)
     differs = (frames.whole != frames.inner).any(axis=1)
-    return np.concatenate([frames.whole, frames.inner[differs]]), np.concatenate([numbers, numbers[differs]])
+    last = max(0, len(numbers) - 1)
+    sides = []
+    for step in (-1, 1):
+        beside = np.clip(numbers + step, 0, last)
+        beside = np.where(frames.clips[beside] == frames.clips, beside, numbers) if len(numbers) else numbers
+        sides.append(np.concatenate([frames.whole[beside], frames.inner[beside[differs]]]))
+    codes = np.concatenate([frames.whole, frames.inner[differs]])
+    return _Entries(codes, np.concatenate([numbers, numbers[differs]]), sides[0], sides[1])
 
 
-def _matches(codes: Codes, owners: Ints, queries: Codes, frames: HashedFrames, settings: NearSettings) -> tuple[Ints, Ints, Ints]:
+def _matches(
+    entries: _Entries, queries: Codes, frames: HashedFrames, settings: NearSettings, bounds: SearchBounds
+) -> tuple[Ints, Ints, Ints]:
     """(frame, other frame, distance) of hashes that are near each other and of different clips."""
-    if not len(codes):
+    if not len(entries.codes):
         nothing = np.empty(0, np.int64)
         return nothing, nothing, nothing
-    search = _searcher(codes, settings.max_distance)
+    search = _searcher(entries.codes, settings.max_distance + _BETWEEN_BITS, bounds)
     parts: list[tuple[Ints, Ints, Ints]] = []
     for start in range(0, len(queries), _STEP):
-        rows, hits, distances = search(np.ascontiguousarray(queries[start : start + _STEP]))
-        mine, theirs = owners[start + rows], owners[hits]
+        asked = np.ascontiguousarray(queries[start : start + _STEP])
+        rows, hits, distances = search(asked)
+        mine, theirs = entries.owners[start + rows], entries.owners[hits]
         one, other = frames.clips[mine], frames.clips[theirs]
         wanted = (one != other) if settings.same_video else (frames.videos[one] != frames.videos[other])
-        parts.append((mine[wanted], theirs[wanted], distances[wanted]))
+        mine, theirs, rows, hits, distances = (column[wanted] for column in (mine, theirs, rows, hits, distances))
+        distances = _with_neighbours(asked[rows], hits, distances, entries, settings.max_distance)
+        near = distances <= settings.max_distance
+        parts.append((mine[near], theirs[near], distances[near]))
     one, other, distances = (np.concatenate(column) for column in zip(*parts, strict=True))
     return one, other, distances
 
 
-def _searcher(codes: Codes, most: int) -> Callable[[Codes], tuple[Ints, Ints, Ints]]:
+def _with_neighbours(asked: Codes, hits: Ints, distances: Ints, entries: _Entries, most: int) -> Ints:
+    """Distances, where they are above `most`, by the bits that stay the same between a kept frame and the one beside it: a copy that begins
+    at another moment shows pictures that lie between kept frames. Scaled to all bits."""
+    far = np.flatnonzero(distances > most)
+    found = distances.copy()
+    mine, theirs = asked[far], entries.codes[hits[far]]
+    for beside in (entries.before, entries.after):
+        stays = ~(theirs ^ beside[hits[far]])
+        stable = np.bitwise_count(stays).sum(axis=1, dtype=np.int64)
+        differ = np.bitwise_count((mine ^ theirs) & stays).sum(axis=1, dtype=np.int64)
+        scaled = np.where(stable >= _LEAST_STABLE, -(-differ * (theirs.shape[1] * 8) // np.maximum(stable, 1)), distances[far])
+        found[far] = np.minimum(found[far], scaled)
+    return found
+
+
+def _searcher(codes: Codes, most: int, bounds: SearchBounds) -> Callable[[Codes], tuple[Ints, Ints, Ints]]:
     """A function from queries [m, 16] to (row, entry, distance) of every entry within `most` bits, or of the nearest ones."""
     faiss = load_faiss()
     bits = codes.shape[1] * 8
-    if len(codes) <= _EXACT_CODES:
+    if len(codes) <= bounds.exact_codes:
         exact = faiss.IndexBinaryFlat(bits)
         exact.add(codes)
 
@@ -103,15 +154,15 @@ def _searcher(codes: Codes, most: int) -> Callable[[Codes], tuple[Ints, Ints, In
             return rows, hits.astype(np.int64), distances.astype(np.int64)
 
         return within
-    num_cells = max(1, len(codes) // _CODES_PER_CELL)
+    num_cells = max(1, len(codes) // bounds.codes_per_cell)
     cells = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, num_cells)
     cells.cp.seed = 1
     cells.train(np.ascontiguousarray(codes[:: max(1, len(codes) // _TRAINING_CODES)]))
     cells.add(codes)
-    cells.nprobe = _CELLS_LOOKED_AT
+    cells.nprobe = bounds.cells_looked_at
 
     def nearest(queries: Codes) -> tuple[Ints, Ints, Ints]:
-        distances, hits = cells.search(queries, _NEIGHBOURS)
+        distances, hits = cells.search(queries, bounds.neighbours)
         rows, columns = np.nonzero((hits >= 0) & (distances <= most))
         return rows.astype(np.int64), hits[rows, columns].astype(np.int64), distances[rows, columns].astype(np.int64)
 

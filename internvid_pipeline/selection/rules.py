@@ -29,7 +29,8 @@ class Rule(Section):
     )
     column: str | None = Field(
         default=None,
-        description="For the fields below: a column of the clips, video_<column> of their video, caption_<scale>, or a scorer's name.",
+        description="For the fields below: a column of the clips, video_<column> of their video, speech_<column>, "
+        "caption_<scale>, or a scorer's name.",
     )
     minimum: float | None = Field(default=None, description="Keep values of at least this.")
     maximum: float | None = Field(default=None, description="Keep values of at most this.")

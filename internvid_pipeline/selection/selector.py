@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,13 @@ def decide(database: SetDatabase, selections: Mapping[str, Selection]) -> Iterat
         )
 
 
-def count_kept(database: SetDatabase, selection: Selection, pool: str, members: str) -> tuple[list[int], frozenset[int]]:
+class HasConnection(Protocol):
+    """A database with the table `rows` of `SetDatabase`."""
+
+    connection: Any
+
+
+def count_kept(database: HasConnection, selection: Selection, pool: str, members: str) -> tuple[list[int], frozenset[int]]:
     """How many clips are left after each rule, the first number before any; and which of some clips are left at the end.
 
     The same rules by the same SQL as `decide`, without the fates of all clips and without writing anything: fast enough to be asked while

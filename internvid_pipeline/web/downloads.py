@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from internvid_pipeline.storage import scratch_base
@@ -41,9 +42,10 @@ class Entry:
             self._handle = -1
 
 
-def open_entry(base: Path, key: str) -> Entry:
-    """The folder for `key` below `base`, with what an earlier worker left there."""
-    name = hashlib.sha256(key.encode(errors="replace")).hexdigest()[:24]
+def open_entry(base: Path, source_id: str, settings: str = "") -> Entry:
+    """The folder below `base` for an input as these settings ask for it, with what an earlier worker left there."""
+    own = f"{_name(source_id)}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    name = own
     while True:
         folder = base / name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,13 +57,24 @@ def open_entry(base: Path, key: str) -> Entry:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            name = f"{name[:24]}-{uuid.uuid4().hex[:8]}"
+            name = f"{own}-{uuid.uuid4().hex[:8]}"
             continue
         with contextlib.suppress(FileNotFoundError):  # deleted by its former owner while we waited
             if os.fstat(handle).st_ino == (folder / ".lock").stat().st_ino:
                 os.utime(folder)
                 return Entry(folder, handle)
         os.close(handle)
+
+
+def forget_downloads(base: Path, source_ids: Iterable[str]) -> None:
+    """Deletes what is there of these inputs."""
+    for source_id in source_ids if base.is_dir() else ():
+        for folder in base.glob(f"{_name(source_id)}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(source_id: str) -> str:
+    return hashlib.sha256(source_id.encode(errors="replace")).hexdigest()[:24]
 
 
 def remove_stale(base: Path) -> None:

@@ -9,6 +9,7 @@ from internvid_pipeline.errors import UsageError
 from internvid_pipeline.records import DropReason, DropRecord, SourceRecord
 from internvid_pipeline.web.id_set import IdSet, build_id_set, read_ids
 from internvid_pipeline.web.list_files import kept, local_list
+from internvid_pipeline.web.metadata import video_id_of
 
 _YOUTUBE = re.compile(
     r"https?://(?:[\w-]+\.)*(?:youtu\.be/|youtube\.com/(?:watch\?(?:[^#]*&)?v=|shorts/|embed/|live/))([\w-]{11})(?![\w-])"
@@ -35,6 +36,21 @@ def site_id(extractor: str | None, external_id: str | None, uri: str) -> tuple[s
         return extractor, external_id
     match = _YOUTUBE.match(uri)
     return ("Youtube", match[1]) if match else None
+
+
+def video_id_of_address(uri: str) -> str | None:
+    """The id that a video has here, where its address tells it (YouTube's, in any form)."""
+    known = site_id(None, None, uri)
+    return video_id_of(known[0], known[1]) if known is not None and known[0] is not None else None
+
+
+def known_names(record: SourceRecord) -> tuple[str, ...]:
+    """All names that an input is known by before it is fetched: its address, its id, and the id that its video will have, where the
+    address or its site tells that."""
+    extractor, external_id = site_id(record.extractor, record.external_id, record.uri) or (None, None)
+    if not extractor or not external_id or extractor.lower() == "generic":  # whose ids are base names of files
+        return (record.uri, record.source_id)
+    return (record.uri, record.source_id, video_id_of(extractor, external_id))
 
 
 def excluded(records: Iterable[SourceRecord], ids: IdSet) -> Iterator[SourceRecord | DropRecord]:

@@ -20,7 +20,7 @@ from internvid_pipeline.web.addresses import AddressPolicy
 from internvid_pipeline.web.rates import HostPace
 from internvid_pipeline.web.settings import NetworkSettings
 
-_SLOW_WINDOW_S = 30.0
+SLOW_WINDOW_S = 30.0
 _MOST_REQUESTS = 5000  # of one item: a playlist of fragments may have some thousands
 _BUSY = (429, 503)
 
@@ -97,7 +97,7 @@ class _WatchedRaw(io.RawIOBase):
     def _check_speed(self, count: int) -> None:
         slowest, speed, now = self._guard.settings.slowest_kb_per_s * 1000, self._speed, time.monotonic()
         speed.count += count
-        if now - speed.started < _SLOW_WINDOW_S:
+        if now - speed.started < self._guard.slow_window_s:
             return
         if speed.count < slowest * (now - speed.started):
             rate = speed.count / (now - speed.started)
@@ -112,10 +112,11 @@ class _WatchedRaw(io.RawIOBase):
 
 
 class Guard:
-    """What all connections of one worker's thread share. `watch` is replaced for each item."""
+    """What all connections of one worker's thread share. `watch` is replaced for each item. slow_window_s: what a body's speed
+    is reckoned over."""
 
-    def __init__(self, settings: NetworkSettings, policy: AddressPolicy, pace: HostPace) -> None:
-        self.settings, self.policy, self.pace = settings, policy, pace
+    def __init__(self, settings: NetworkSettings, policy: AddressPolicy, pace: HostPace, slow_window_s: float = SLOW_WINDOW_S) -> None:
+        self.settings, self.policy, self.pace, self.slow_window_s = settings, policy, pace, slow_window_s
         self.watch = Watch(settings)
 
     def new_item(self) -> Watch:

@@ -76,6 +76,16 @@ WANTED = [
 ]
 
 
+WRITTEN = {
+    "words": {"wanted": {"search": "CAFE noir"}, "with_search": True},
+    "cat": {"wanted": {"search": "猫 桌子", "search_in": "captions"}, "with_search": True},
+    "title": {"wanted": {"search": "etc مرحبا", "search_in": "title"}, "with_search": True},
+    "nothing": {"wanted": {"search": "hello", "search_in": "title"}, "with_search": True},
+    "kept": {"with_marks": "only_keep"},
+    "others": {"with_marks": "no_reject"},
+}
+
+
 def test_counts_agree_with_select_clips(client: Client, strange_root: Path, tmp_path: Path):
     """Every selection is written down, put into a config and run: the same clips remain after the same rules."""
     selections, counted = {}, {}
@@ -83,6 +93,10 @@ def test_counts_agree_with_select_clips(client: Client, strange_root: Path, tmp_
         written = from_yaml(client.post("yaml", {"name": f"s{number}", "wanted": wanted})["yaml"])
         selections |= written["stages"]["select_clips"]["selections"]
         counted[f"s{number}"] = client.post("counts", wanted)
+    for name, more in WRITTEN.items():
+        found = _written(client, name, more)
+        selections |= from_yaml(found["yaml"])["stages"]["select_clips"]["selections"]
+        counted[name] = found
     config = strange_config(strange_root, strange_root.parent / "videos" / "list.jsonl", " .", **selections)
     before = open_dataset(str(strange_root))[1]
     report = run_dataset(config, engine="inline")
@@ -95,6 +109,25 @@ def test_counts_agree_with_select_clips(client: Client, strange_root: Path, tmp_
     assert len({found["kept"] for found in counted.values()}) > 3, "selections that all keep the same show nothing"
     for number, wanted in enumerate(WANTED[:3]):
         assert len(client.clips(show="kept", wanted=wanted)) == counted[f"s{number}"]["kept"]
+
+
+def _written(client: Client, name: str, more: dict) -> dict:
+    """With the third clip marked reject and the fifth keep, for as long as it takes. No config names a clip."""
+    clips = client.clips()
+    for place, verdict in ((2, "reject"), (4, "keep")):
+        client.post("mark", {"number": clips[place]["number"], "verdict": verdict})
+    found = client.post("yaml", {"name": name, **more})
+    for place in (2, 4):
+        client.post("mark", {"number": clips[place]["number"], "verdict": "none"})
+    assert not any(clip["clip_id"] in found["yaml"] for clip in clips)
+    shown = len(client.clips(wanted=more["wanted"])) if more.get("with_search") else None
+    expected = {"": shown, "only_keep": 1, "no_reject": len(clips) - 1}[more.get("with_marks", "")]
+    assert found["kept"] == expected, name
+    return found
+
+
+def test_what_can_be_no_rule_is_refused(client: Client):
+    assert "0 clips are marked keep" in client.post("yaml", {"name": "a", "with_marks": "only_keep"}, 400)["error"]
 
 
 def test_clips_come_by_byte_ranges(client: Client):
@@ -162,7 +195,7 @@ def test_marks_and_their_precision(client: Client):
     stored = duckdb.sql(
         f"SELECT annotator, clip_id, verdict FROM '{client.root}/marks/{client.annotator}/*.parquet' ORDER BY marked_at"
     ).fetchall()
-    assert [row[2] for row in stored] == ["keep"] * 4 + ["reject", "none"] and {row[0] for row in stored} == {client.annotator}
+    assert [row[2] for row in stored][-6:] == ["keep"] * 4 + ["reject", "none"] and {row[0] for row in stored} == {client.annotator}
     from internvid_pipeline.browse.marks import Marks
 
     again = Marks(Root(str(client.root)), "somebody-else")

@@ -53,7 +53,11 @@ for streaming in (True, False):
 rows = load_dataset("me/made-metadata", "best", split="train")
 found["rows"] = [[row["clip_id"], row["caption"], row["score_alignment"], row["title"], row["video_language"]] for row in rows]
 found["default"] = load_dataset("me/made", split="train").num_rows
-found["snapshot"] = snapshot_download("me/made-metadata", repo_type="dataset")
+import wids
+folder = snapshot_download("me/made", repo_type="dataset")
+by_number = wids.ShardListDataset(f"{folder}/data/best/index.json", cache_dir="wids", keep=True)
+samples = [by_number[number] for number in range(len(by_number))]
+found["wids"] = [[one["__key__"], one[".txt"], len(one[".mp4"].read()), one[".json"]["clip_id"]] for one in samples]
 print(json.dumps(found))
 """
 
@@ -73,7 +77,10 @@ def test_what_readers_get_is_what_the_tables_say(hub: Hub, made_set: Path, tmp_p
     expected = [[one.clip.clip_id, one.caption, one.scores["alignment"], one.video.title, one.video.language] for one in samples]
     assert found["rows"] == expected
     clips = sorted([one.clip.clip_id, one.caption, one.clip.media.size_bytes, one.clip.clip_id] for one in samples)
-    assert sorted(found["clips True"]) == sorted(found["clips False"]) == clips
+    assert sorted(found["clips True"]) == sorted(found["clips False"]) == sorted(found["wids"]) == clips
+    files = hub.repos["me/made"]
+    shards = [name for name in files if name.endswith(".tar")]
+    assert shards and all(files[f"{name}.idx"][-8:] == (len(files[name]) - 1024).to_bytes(8, "little") for name in shards)
     assert found["default"] == len(list(read_samples(root, plans, partitions, "default")))
     assert "hf_test" not in done.stdout + done.stderr
 
@@ -95,7 +102,8 @@ def test_only_what_changed_is_sent_again(hub: Hub, made_set: Path, tmp_path: Pat
     first = publish(hub, made_set, tmp_path, "--json")
     sent = json.loads(first.stdout)
     shards = [name for name in hub.repos["me/made"] if name.endswith(".tar")]
-    assert sent[0]["sent"] == len(shards) + 1
+    beside = [*(f"{name}.idx" for name in shards), "data/default/index.json", "data/best/index.json", "README.md"]
+    assert sent[0]["sent"] == len(shards) + len(beside)
     hub.requests.clear()
     again = json.loads(publish(hub, made_set, tmp_path, "--json").stdout)
     assert [(one["sent"], one["commits"]) for one in again] == [(0, 0), (0, 0)]
@@ -109,7 +117,7 @@ def test_only_what_changed_is_sent_again(hub: Hub, made_set: Path, tmp_path: Pat
     assert hub.repos["me/made"][spoiled] == b"another", "a dry run changes nothing"
     mended = json.loads(publish(hub, made_set, tmp_path, "--json").stdout)[0]
     assert (mended["sent"], mended["deleted"]) == (1, 1)
-    assert sorted(hub.repos["me/made"]) == sorted([*shards, "README.md", "notes.md"])
+    assert sorted(hub.repos["me/made"]) == sorted([*shards, *beside, "notes.md"])
 
 
 def test_a_busy_hub_is_waited_for(hub: Hub, made_set: Path, tmp_path: Path):

@@ -49,16 +49,26 @@ def root(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def everything(root: Path) -> str:
-    """All text that anything below a root holds: raw bytes, and the values of all tables."""
-    opened, parts = Root(str(root)), []
+def texts(root: Path) -> dict[str, str]:
+    """All text that each file below a root holds, by its path: its name, raw bytes, and the values of tables."""
+    opened, found = Root(str(root)), {}
     for path in sorted(root.rglob("*")):
         if path.is_file():
-            parts.append(path.relative_to(root).as_posix())
-            parts.append(path.read_bytes().decode(errors="replace"))
+            name = path.relative_to(root).as_posix()
+            found[name] = name + "\n" + path.read_bytes().decode(errors="replace")
             if path.suffix == ".parquet":
-                parts.append(str(read_arrow(opened, path.relative_to(root).as_posix()).to_pylist()))
-    return "\n".join(parts)
+                found[name] += "\n" + str(read_arrow(opened, name).to_pylist())
+    return found
+
+
+def everything(root: Path) -> str:
+    """All text that anything below a root holds."""
+    return "\n".join(texts(root).values())
+
+
+def naming(root: Path, *names: str) -> list[str]:
+    """Files that name one of these."""
+    return [path for path, text in texts(root).items() if any(name in text for name in names)]
 
 
 def tables(root: Path, kind: type) -> dict[str, object]:

@@ -12,6 +12,12 @@ from internvid_pipeline import errors
 from internvid_pipeline.records import DropReason, SourceRecord, VideoRecord, to_table
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, WorkerContext
 from internvid_pipeline.storage import Root
+from internvid_pipeline.web.addresses import AddressPolicy
+from internvid_pipeline.web.client import open_client
+from internvid_pipeline.web.fetch import Target, fetch_file
+from internvid_pipeline.web.guard import Guard
+from internvid_pipeline.web.rates import HostPace
+from internvid_pipeline.web.settings import ExtractorSettings, NetworkSettings
 from stages.download_videos import DownloadVideos, DownloadVideosConfig
 from tests.media.made import Made, Track, beeps, shots_of, write_video
 from tests.web.fake_site import NAMES
@@ -396,3 +402,19 @@ def test_only_the_stretches_asked_for(tmp_path: Path, site: Site):
         for number in range(start, start + 11):
             assert shown[number / 10] == number
     assert 10.0 not in shown and site.sent["/files/long.mp4"] < 0.75 * len(whole)
+
+
+def test_a_body_that_is_too_slow_is_cut_off_and_tried_again_later(tmp_path: Path, site: Site):
+    """Twenty bytes a second where a thousand are asked for; the same server at full speed is not cut off."""
+    network = NetworkSettings.model_validate({**LOOPBACK, "slowest_kb_per_s": 1.0})
+    pace = HostPace(tmp_path / "pace", None, None, network.backoff_s, network.longest_backoff_s, network.longest_wait_s)
+    guard = Guard(network, AddressPolicy(network.allow_networks), pace, slow_window_s=0.2)
+    client = open_client(guard, ExtractorSettings(), {})
+    guard.new_item()
+    with pytest.raises(errors.ConnectionFault, match="bytes a second, less than slowest_kb_per_s") as caught:
+        fetch_file(client, guard, Target(site.url("drip")), tmp_path / "slow.mp4")
+    assert isinstance(caught.value, errors.Deferred) and not (tmp_path / "slow.mp4").exists()
+    assert site.hits["/drip/a.mp4"] == 1 and site.sent["/drip/a.mp4"] < 1000
+    guard.new_item()
+    site.pause_s = 0.1  # three windows for the whole file, each with 64 kB
+    assert fetch_file(client, guard, Target(site.url("files")), tmp_path / "fast.mp4") == len(site.files["a.mp4"])

@@ -5,7 +5,8 @@ import { $, count, el, fill, ratio, showError, words } from "./dom.js";
 import { slider } from "./sliders.js";
 import { state } from "./state.js";
 
-const TITLES = { languages: "Language of the video", categories: "Category", licences: "Licence", cut_modes: "How it was cut" };
+const TITLES = { languages: "Language of the video", speech_languages: "Language spoken", categories: "Category", licences: "Licence", cut_modes: "How it was cut" };
+const MARKS = [["", "are no rules"], ["no_reject", "leave out what is marked reject"], ["only_keep", "only what is marked keep"]];
 const sliders = new Map();
 let changed = () => {};
 
@@ -39,7 +40,7 @@ function filter(name) {
       state.wanted[name] = [...chosen];
       askAll();
     });
-    list.append(el("label", {}, input, value === "" ? el("em", {}, "not told") : words(value), el("span", { class: "n" }, count(clips))));
+    list.append(el("label", {}, input, value === "" ? el("em", {}, name === "speech_languages" ? "no speech" : "not told") : words(value), el("span", { class: "n" }, count(clips))));
   }
   return el("details", { class: "filter", "data-filter": name, open: chosen.size > 0 }, el("summary", {}, TITLES[name]), list);
 }
@@ -97,7 +98,7 @@ export async function askCounts() {
 }
 
 function clear() {
-  Object.assign(state.wanted, { languages: [], licences: [], categories: [], cut_modes: [], bounds: {}, top: {}, where: "" });
+  Object.assign(state.wanted, { languages: [], speech_languages: [], licences: [], categories: [], cut_modes: [], bounds: {}, top: {}, where: "" });
   buildSide(changed);
 }
 
@@ -108,24 +109,30 @@ async function write() {
   const text = el("pre", { id: "yaml" });
   const problem = el("p", { class: "problem" });
   const save = el("a", { class: "button", download: "selection.yaml" }, "Save as a file");
+  const kept = el("p", { id: "written-kept" });
+  const search = el("input", { type: "checkbox", id: "with-search" });
+  const marks = el("select", { id: "with-marks" }, ...MARKS.map(([value, title]) => el("option", { value }, title)));
   async function refresh() {
     try {
-      const found = await post("yaml", { name: name.value, wanted: state.wanted });
+      const found = await post("yaml", { name: name.value, wanted: state.wanted, with_search: search.checked, with_marks: marks.value });
       text.textContent = found.yaml;
+      kept.textContent = `It keeps ${count(found.kept)} clips.`;
       save.href = URL.createObjectURL(new Blob([found.yaml], { type: "text/yaml" }));
       problem.textContent = "";
     } catch (error) {
       problem.textContent = error.message;
-      text.textContent = "";
+      text.textContent = kept.textContent = "";
     }
   }
-  name.addEventListener("input", refresh);
+  for (const input of [name, search, marks]) input.addEventListener("input", refresh);
   const copy = el("button", { onclick: () => navigator.clipboard.writeText(text.textContent) }, "Copy");
   fill(
     dialog,
     el("h2", {}, "Write this selection"),
     el("p", {}, "Put this into your config beside the other selections, and run the config again: select_clips and write_shards are all that is computed."),
-    el("label", {}, "Name ", name), problem, text,
+    el("label", {}, "Name ", name),
+    state.wanted.search.trim() ? el("label", {}, search, " with the words searched for, as rules") : null,
+    el("label", {}, "Marks ", marks), kept, problem, text,
     el("p", {}, copy, save, el("button", { onclick: () => dialog.close(), class: "plain" }, "Close")),
   );
   await refresh();

@@ -3,7 +3,7 @@
 export const state = {
   set: null,
   tab: "clips",
-  wanted: { languages: [], licences: [], categories: [], cut_modes: [], bounds: {}, top: {}, where: "", search: "", search_in: "anything", marked: "" },
+  wanted: { languages: [], speech_languages: [], licences: [], categories: [], cut_modes: [], bounds: {}, top: {}, where: "", search: "", search_in: "anything", marked: "" },
   show: "kept",
   order: "set",
   descending: false,

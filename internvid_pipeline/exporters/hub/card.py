@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from internvid_pipeline.config import to_yaml
+from internvid_pipeline.exporters.hub.layout import index_path
 from internvid_pipeline.exporters.hub.statistics import CAPTION_EDGES_WORDS, DURATION_EDGES_S, SelectionStatistics, bucket_names
 from internvid_pipeline.units import duration_text, size_text
 
@@ -161,6 +162,10 @@ def _loading(facts: CardFacts) -> str:
         code = (
             f'from datasets import Video, load_dataset\n\nclips = load_dataset("{facts.repo}", "{first}", split="train", streaming=True)\n'
             'for clip in clips.cast_column("mp4", Video(decode=False)):\n    print(clip["__key__"], clip["txt"], len(clip["mp4"]["bytes"]))'
+            "\n```\n\nAny clip by its number, once all is here (`pip install webdataset`); for Megatron-Energon, `.tar.idx` lies beside "
+            "each shard:\n\n```python\nimport wids\nfrom huggingface_hub import snapshot_download\n\n"
+            f'folder = snapshot_download("{facts.repo}", repo_type="dataset")\n'
+            f'clips = wids.ShardListDataset(f"{{folder}}/{index_path(first)}")\nprint(len(clips), clips[0][".txt"])'
         )
     else:
         code = f'from datasets import load_dataset\n\nrows = load_dataset("{facts.repo}", "{first}", split="train")\nprint(rows[0])'

@@ -82,7 +82,7 @@ def build_trees(
             data_files={name: (layout.shard_pattern if is_media else layout.table_pattern)(name) for name in export.selections},
             versions=f"internvid-pipeline {__version__}",
         )
-        files = list(layout.shard_files(root, plans, partitions, export.selections)) if is_media else tables
+        files = list(layout.shard_files(root, plans, partitions, export.selections, folder)) if is_media else tables
         yield HubTree(repo, (*files, _card(facts, folder / f"card-{kind}.md")))
 
 

@@ -1,6 +1,5 @@
 """The upload: what is already there stays, what changed goes up in bounded commits, and a stopped upload goes on."""
 
-import hashlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from internvid_pipeline.errors import SetupError, StorageError
-from internvid_pipeline.exporters.hub.layout import CARD, HubFile, is_managed
+from internvid_pipeline.exporters.hub.layout import CARD, HubFile, git_hash, is_managed
 from internvid_pipeline.storage import Root
 
 _COMMIT_FILES = 50  # the Hub advises 50 to 100 files a commit
@@ -189,11 +188,8 @@ def _batches(files: Sequence[HubFile]) -> Iterator[list[HubFile]]:
 
 
 def _git_hash(file: HubFile) -> str:
-    """Git's name of a small staged file's content; "" for files of the data set, which are large and known by sha256."""
-    if file.staged is None:
-        return ""
-    data = file.staged.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    """Git's name of a small file's content; "" for shards, which are large and known by sha256."""
+    return file.git_hash or (git_hash(file.staged.read_bytes()) if file.staged is not None else "")
 
 
 def _first_line(error: BaseException) -> str:
