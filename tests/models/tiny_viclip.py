@@ -3,6 +3,7 @@ vocabulary is relative, a model of several files that transformers 4 would have 
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,9 @@ def tiny_viclip_at(folder: Path) -> Iterator[ModelPreset]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
         patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(folder / "modules"))
+        patch.setattr(sys, "path", [*sys.path])  # transformers adds the folder
+        for name in [name for name in sys.modules if name.startswith("transformers_modules")]:
+            patch.delitem(sys.modules, name)  # of an earlier folder
         yield preset
 
 
