@@ -208,7 +208,7 @@ def main() -> None:
     first = parts.add_parser("overhead")
     first.add_argument("--minutes", type=float, default=10)
     first.add_argument("--repeats", type=int, default=3)
-    first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; the default setting without it")
+    first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; else the default, and 3600 for their windows")
     second = parts.add_parser("memory")
     second.add_argument("--minutes", type=float, nargs="+", default=[1, 60, 300])
     fourth = parts.add_parser("junk")
@@ -220,7 +220,7 @@ def main() -> None:
         from internvid_pipeline.models.listening import ListenConfig
 
         for language in ("en", None):
-            for max_gap_s in given.gaps or (ListenConfig().max_gap_s,):
+            for max_gap_s in given.gaps or (ListenConfig().max_gap_s, 3600):
                 overhead(given.minutes, given.repeats, language, max_gap_s)
     elif given.what == "memory":
         memory(given.minutes)
