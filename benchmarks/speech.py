@@ -81,8 +81,8 @@ def overhead(minutes: float, repeats: int, language: str | None, max_gap_s: floa
             counts["theirs"] = sum(len(segment.words or []) for segment in segments)
 
         def ours() -> None:
-            size = 10 * RATE_HZ
-            blocks = (SoundBlock(start, audio[start : start + size]) for start in range(0, audio.shape[0], size))
+            block = 10 * RATE_HZ
+            blocks = (SoundBlock(start, audio[start : start + block]) for start in range(0, audio.shape[0], block))
             windows = (("audio", window) for window in speech_windows(blocks, VoiceConfig(), config.max_gap_s))
             size = recogniser.batch_size
             counts["ours"] = counts["our windows"] = 0

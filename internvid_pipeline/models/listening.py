@@ -56,7 +56,7 @@ class ListenConfig(Section):
         ge=0,
         le=3600,
         description="Speech further apart is heard in windows of its own, as it may be in another language. A window that is half full "
-        "takes as long as a full one: 3600 gives faster-whisper's own windows, and saves time where pauses are long (benchmarks/README.md).",
+        "takes as long as a full one: 3600 gives faster-whisper's own windows, and saves time where pauses are long.",
     )
     min_language_probability: float = Field(
         default=0.8,
