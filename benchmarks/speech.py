@@ -81,8 +81,8 @@ def overhead(minutes: float, repeats: int, language: str | None, max_gap_s: floa
             counts["theirs"] = sum(len(segment.words or []) for segment in segments)
 
         def ours() -> None:
-            size = 10 * RATE_HZ
-            blocks = (SoundBlock(start, audio[start : start + size]) for start in range(0, audio.shape[0], size))
+            block = 10 * RATE_HZ
+            blocks = (SoundBlock(start, audio[start : start + block]) for start in range(0, audio.shape[0], block))
             windows = (("audio", window) for window in speech_windows(blocks, VoiceConfig(), config.max_gap_s))
             size = recogniser.batch_size
             counts["ours"] = counts["our windows"] = 0
@@ -208,7 +208,7 @@ def main() -> None:
     first = parts.add_parser("overhead")
     first.add_argument("--minutes", type=float, default=10)
     first.add_argument("--repeats", type=int, default=3)
-    first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; the default setting without it")
+    first.add_argument("--gaps", type=float, nargs="+", help="seconds, each measured in turn; else the default, and 3600 for their windows")
     second = parts.add_parser("memory")
     second.add_argument("--minutes", type=float, nargs="+", default=[1, 60, 300])
     fourth = parts.add_parser("junk")
@@ -220,7 +220,7 @@ def main() -> None:
         from internvid_pipeline.models.listening import ListenConfig
 
         for language in ("en", None):
-            for max_gap_s in given.gaps or (ListenConfig().max_gap_s,):
+            for max_gap_s in given.gaps or (ListenConfig().max_gap_s, 3600):
                 overhead(given.minutes, given.repeats, language, max_gap_s)
     elif given.what == "memory":
         memory(given.minutes)

@@ -41,6 +41,12 @@ def test_words_get_the_streams_times_and_are_cut_at_full_stops_and_pauses():
     assert not lost and all(one.language == "en" and one.has_word_times for one in said)
 
 
+def test_punctuation_after_a_pause_does_not_stretch_what_it_ends():
+    said, _ = utterances_of(window((0, 4), (20, 24)), heard("Hello there my friend . . . And more", 8.0), ListenConfig())
+    assert [(one.text, one.end_s) for one in said] == [("Hello there my friend . . .", said[0].words[3].end_s), ("And more", 24.0)]
+    assert said[0].end_s < 4.5 and all(word.start_s == word.end_s for word in said[0].words[5:])
+
+
 @pytest.mark.parametrize(
     ("recognition", "reason"),
     [
