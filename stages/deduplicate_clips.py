@@ -35,7 +35,7 @@ class NearConfig(Section):
         ge=0,
         le=HASH_BITS // 2,
         description="Bits of 128 in which the hashes of two frames may differ; different pictures differ in about 64 (our benchmark: "
-        "benchmarks/README.md).",
+        "benchmarks/README.md). Frames somewhat further apart are compared by the bits that stay the same until the next kept frame.",
     )
     min_share: float = Field(
         default=0.6, gt=0, le=1, description="Share of the frames of one clip that have a counterpart in the other (our benchmark)."
@@ -73,6 +73,7 @@ class DeduplicateClips(Stage[DeduplicateClipsConfig, ClipHashRecord, DuplicateRe
     """One row per clip. Of several doubles the longest is kept, of equally long ones (to half a second) the one with the most pixels."""
 
     name = "deduplicate_clips"
+    version = 2
     config_type = DeduplicateClipsConfig
     reads = ClipHashRecord
     optional_joins = (EmbeddingRecord,)
