@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "gpu"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import shapes
-from internvid_pipeline.engine.worker import StageWorker
 
 from internvid_pipeline.config import validated
+from internvid_pipeline.engine.workers.worker import StageWorker
 from internvid_pipeline.models import VideoFrames, read_jpegs
 from internvid_pipeline.models.caption_scales import CaptionClipsConfig
 from internvid_pipeline.models.endpoint_video import request_of

@@ -24,6 +24,7 @@ _OF_ADAPTER: Mapping[str, tuple[str, ...]] = {
     "transformers": (*_TORCH, "transformers"),
     "open_clip": (*_TORCH, "open_clip"),
     "xclip": (*_TORCH, "transformers"),
+    "viclip": (*_TORCH, "transformers"),
     "image_classifier": (*_TORCH, "transformers"),
     "linear_head": ("torch",),
     "vllm": ("vllm",),
