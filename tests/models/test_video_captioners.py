@@ -75,6 +75,7 @@ def test_texts_equal_the_library_one_by_one_and_in_mixed_batches(preset: ModelPr
     assert (captioner.name, captioner.commit, captioner.is_stand_in) == (preset.name, "local", False)
 
 
+@pytest.mark.parametrize("preset", ["qwen2_5_vl"], indirect=True)
 def test_out_of_memory_halves_the_batch_and_goes_on(preset: ModelPreset):
     captioner: Any = build_video_captioner(preset)
     torch = captioner._torch
@@ -102,6 +103,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(preset: ModelPreset):
         captioner.answers(prepared[:1])
 
 
+@pytest.mark.parametrize("preset", ["internvl"], indirect=True)
 def test_broken_frame_is_named(preset: ModelPreset):
     captioner = build_video_captioner(preset)
     with pytest.raises(DamagedMedia, match="frame 1 of clip 7 is no readable picture"):
