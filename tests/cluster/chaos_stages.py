@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from internvid_pipeline.config import Section
 from internvid_pipeline.records import DropReason, MediaRef, SourceRecord
 from internvid_pipeline.stage import Drop, Emit, Item, Outcome, Resources, Stage
@@ -47,6 +49,7 @@ class ShardRecord:
 class SlowConfig(Section):
     cpus: float = 0.5
     salt: str = ""
+    slow: float = Field(default=1.0, json_schema_extra={"fingerprint": False})  # times what the environment says
 
 
 def log(stage: str, item_id: str) -> None:
@@ -71,7 +74,7 @@ class _Slow(Stage):
         return 300.0
 
     def work(self, item: Item) -> None:
-        time.sleep(float(os.environ.get("INTERNVID_TEST_WORK_S", "0")))
+        time.sleep(self.config.slow * float(os.environ.get("INTERNVID_TEST_WORK_S", "0")))
         log(self.name, item.record.item_id)
 
 
