@@ -106,7 +106,7 @@ class FuseCaptions(Stage[FuseCaptionsConfig, ClipRecord, CaptionRecord]):
         answers = models.one_each(self._writer, self._writer.summaries(texts, self.config.prompt), len(texts))
         for question, answer in zip(questions, answers, strict=True):
             caption = one_sentence(cleaned(answer.text))
-            problem = self._problem(question, caption)
+            problem = _cut_off(answer, caption) or self._problem(question, caption)
             item = batch[question.number]
             if problem is None:
                 rows[question.number].append(self._row(item, question, caption, self._writer))
@@ -176,6 +176,13 @@ class FuseCaptions(Stage[FuseCaptionsConfig, ClipRecord, CaptionRecord]):
             frames=visual.frames if visual else (),
             is_stand_in=writer.is_stand_in or has_stand_in,
         )
+
+
+def _cut_off(answer: models.Answer, caption: str) -> tuple[DropReason, str] | None:
+    """A sentence that the bound of tokens ended."""
+    if answer.finish != "length" or caption.rstrip("\"'”’)").endswith((".", "!", "?")):
+        return None
+    return DropReason.TRUNCATED_CAPTION, f"cut off at the bound of tokens: {caption[:120]!r}"
 
 
 def _visual(captions: Sequence[CaptionRecord], scales: Sequence[CaptionScale]) -> CaptionRecord | None:

@@ -98,7 +98,7 @@ class TranslateSpeech(Stage[TranslateSpeechConfig, SpeechRecord, SpeechRecord]):
             texts = [rows[number].text[: self.config.max_chars] for number in numbers]
             answers = models.one_each(writer, writer.summaries(texts, prompt), len(texts))
             for number, answer in zip(numbers, answers, strict=True):
-                rows[number], problem = _translated(rows[number], answer.text, writer, prompt)
+                rows[number], problem = _translated(rows[number], answer, writer, prompt)
                 if problem is not None:
                     lost[number] = problem
         return [Emit((row,), (lost[number],) if number in lost else ()) for number, row in enumerate(rows)]
@@ -130,9 +130,9 @@ def _is_english(part: ClipTranscript, source: SpeechSource, row: SpeechRecord) -
     return part.source == source and primary(part.language) == "en" and (part.source, part.track) != (row.source, row.track)
 
 
-def _translated(row: SpeechRecord, answer: str, writer: models.Model, prompt: str) -> tuple[SpeechRecord, PartDrop | None]:
-    text = cleaned(answer)
-    problem = translation_problem(row.text, text)
+def _translated(row: SpeechRecord, answer: models.Answer, writer: models.Model, prompt: str) -> tuple[SpeechRecord, PartDrop | None]:
+    text = cleaned(answer.text)
+    problem = f"cut off at the bound of tokens: {text[:80]!r}" if answer.finish == "length" else translation_problem(row.text, text)
     if problem is not None:
         return row, PartDrop(f"{row.item_id}/translation", DropReason.NOT_TRANSLATED, problem)
     done = replace(

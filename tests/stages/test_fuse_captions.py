@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from internvid_pipeline.models import Answer
 from internvid_pipeline.records import CaptionRecord, ClipRecord, DropReason, SpeechRecord
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.stage import Drop, Emit, Item
@@ -15,7 +16,8 @@ from tests.stages.test_translate_speech import Writer, row
 class Fuser(Writer):
     def summaries(self, texts, prompt=None):
         self.asked.append((prompt, list(texts)))
-        return [self.answers.get(text.splitlines()[-1].split(": ")[0], "A dog barks in a park.") for text in texts]
+        found = [self.answers.get(text.splitlines()[-1].split(": ")[0], "A dog barks in a park.") for text in texts]
+        return [one if isinstance(one, Answer) else Answer(one) for one in found]
 
 
 def caption(scale: str, text: str, is_stand_in: bool = False) -> CaptionRecord:
@@ -94,6 +96,7 @@ def test_inventions_and_refusals_are_refused(tmp_path: Path):
         ("A dog barks in a park 12 times.", DropReason.INVENTED),
         ("I'm sorry, I cannot help.", DropReason.EMPTY_CAPTION),
         ("", DropReason.EMPTY_CAPTION),
+        (Answer("A dog barks in a", "length"), DropReason.TRUNCATED_CAPTION),
     ):
         outcome = stage_with(tmp_path, Fuser(Audio=answer)).process([item([SEEN, HEARD])])[0]
         assert isinstance(outcome, Drop) and outcome.reason == reason, answer

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from internvid_pipeline.models import tiny
+from internvid_pipeline.models import Answer, tiny
 from internvid_pipeline.records import DropReason, SpeechRecord
 from internvid_pipeline.registry import build_stage
 from internvid_pipeline.stage import Emit, Item
@@ -19,12 +19,13 @@ class Writer:
 
     name, commit, is_stand_in = "writer", "0123abc", False
 
-    def __init__(self, **answers: str) -> None:
+    def __init__(self, **answers: str | Answer) -> None:
         self.answers, self.asked = answers, []
 
     def summaries(self, texts, prompt=None):
         self.asked.append((prompt, list(texts)))
-        return [self.answers.get(text, f"English of {len(text)} letters") for text in texts]
+        found = [self.answers.get(text, f"English of {len(text)} letters") for text in texts]
+        return [one if isinstance(one, Answer) else Answer(one) for one in found]
 
 
 def stage_with(root: Path, writer: Writer | None, **config: object) -> TranslateSpeech:
@@ -55,12 +56,15 @@ def test_languages_are_named_where_they_are_certain_and_english_is_left(tmp_path
 
 
 def test_answers_that_cannot_be_are_left_out_by_name_and_the_row_stays(tmp_path: Path):
-    writer = Writer(一="一", 二="I'm sorry, I cannot do that.", 三='Sure, here is the translation: "Three."')
-    outcomes = stage_with(tmp_path, writer).process([Item(row("zh", text)) for text in "一二三"])
+    writer = Writer(
+        一="一", 二="I'm sorry, I cannot do that.", 三='Sure, here is the translation: "Three."', 四=Answer("Four and", "length")
+    )
+    outcomes = stage_with(tmp_path, writer).process([Item(row("zh", text)) for text in "一二三四"])
     assert all(isinstance(outcome, Emit) for outcome in outcomes)
-    assert [outcome.records[0].translation for outcome in outcomes] == [None, None, "Three."]
+    assert [outcome.records[0].translation for outcome in outcomes] == [None, None, "Three.", None]
     lost = [part for outcome in outcomes for part in outcome.dropped_parts]
-    assert [part.reason for part in lost] == [DropReason.NOT_TRANSLATED] * 2 and lost[0].item_id.endswith("/speech/translation")
+    assert [part.reason for part in lost] == [DropReason.NOT_TRANSLATED] * 3 and lost[0].item_id.endswith("/speech/translation")
+    assert lost[2].message == "cut off at the bound of tokens: 'Four and'"
 
 
 def test_english_subtitles_and_the_recognisers_own_english_need_no_model(tmp_path: Path):
