@@ -13,7 +13,7 @@ from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.speech_audio import read_sound
 from internvid_pipeline.models import build_recogniser, tiny_whisper
 from internvid_pipeline.models.listening import ListenConfig, hear, utterances_of
-from internvid_pipeline.models.speech_windows import speech_windows
+from internvid_pipeline.models.speech_windows import SpeechWindow, speech_windows
 from internvid_pipeline.models.voice import VoiceConfig
 from internvid_pipeline.records import DropReason, MediaRef, SubtitleRef, TranscriptRecord, Utterance, VideoRecord
 from internvid_pipeline.stage import Drop, Emit, Fail, Item, Outcome
@@ -93,18 +93,21 @@ def test_speech_is_heard_where_it_is_with_words_and_languages(tmp_path: Path, pr
 
 def test_the_words_do_not_depend_on_the_blocks_in_which_sound_is_read(tmp_path: Path, preset: ModelPreset):
     """Half a second, ten seconds, all at once: the same windows, words and times to the last digit."""
-    recogniser, config = build_recogniser(preset), ListenConfig(**TRUSTING)
+    recogniser, config = build_recogniser(preset), ListenConfig(**TRUSTING, max_gap_s=0.1)
     parts = [part for code in ("en", "zh", "ar") for part in (spoken(code), silence(0.4), spoken(code), rain(2))]
     path = Path(video_of(tmp_path / "a.mkv", [np.concatenate(parts)]).source_uri)
 
-    def heard(block_s: float) -> list[Utterance]:
-        windows = speech_windows(read_sound(path, 1, MediaLimits(), block_s), VoiceConfig(), config.max_gap_s)
+    def heard(block_s: float) -> tuple[list[SpeechWindow], list[Utterance]]:
+        windows = list(speech_windows(read_sound(path, 1, MediaLimits(), block_s), VoiceConfig(), config.max_gap_s))
         found = hear(((0, window) for window in windows), recogniser, 4, config)
-        return [one for _, window, answer in found for one in utterances_of(window, answer, config)[0]]
+        return windows, [one for _, window, answer in found for one in utterances_of(window, answer, config)[0]]
 
-    at_once = heard(1000.0)
-    assert len(at_once) > 2 and sum(len(one.words) for one in at_once) > 5
-    assert heard(0.5) == heard(10.0) == at_once
+    at_once, words = heard(1000.0)
+    assert len(at_once) == 3 and len(words) > 1
+    for block_s in (0.5, 10.0):
+        windows, again = heard(block_s)
+        assert again == words
+        assert [(one.spans, one.samples.tobytes()) for one in windows] == [(one.spans, one.samples.tobytes()) for one in at_once]
 
 
 def test_rain_music_and_silence_are_no_speech(tmp_path: Path, preset: ModelPreset):
