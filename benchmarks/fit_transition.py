@@ -4,7 +4,7 @@
 
 A folder holds videos and cuts_reference.json; videos that it does not name are single takes. Evidence is gathered from the videos
 themselves, from pieces of their shots joined by cuts and by all of `shot_transitions`, from such pieces with events that are no cuts, and
-from painted takes. `--parts` first tells how well weights do on videos of which they have seen nothing: videos are dealt into parts, and
+from painted ones. `--parts` first tells how well weights do on videos of which they have seen nothing: videos are dealt into parts, and
 what shows pictures of a part is left out of its fit; `--same` names videos that show the same footage. Needs torch (extra `models`).
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from shot_accuracy import Tally, footage
-from shot_corpus import MadeShots, Transition, make_piece, make_splice, make_take
+from shot_corpus import MadeShots, Transition, make_piece, make_shots, make_splice, make_take
 from shot_pieces import RealShot, real_shots
 from shot_scenes import HARD_TAKES
 
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 _NUM_COARSE = len(window_evidence.COARSE)
 _UNSURE = -1
 # Boundaries are one row in thirty: they weigh more in the fit, and in the end a window must be this likely (by cross-validation).
-_BOUNDARY_WEIGHT, _LEAST_LIKELY = 4.0, 0.8
+_BOUNDARY_WEIGHT, _LEAST_LIKELY = 4.0, 0.75
 _NETWORKS = 3  # their mean varies less with what they have seen
 
 
@@ -115,7 +115,7 @@ def fitted(rows: Sequence[Rows]) -> dict[str, Any]:
     evidence, labels = np.concatenate([one.evidence for one in rows]), np.concatenate([one.labels for one in rows])
     stored = json.loads(resources.files(detectors).joinpath("transition_weights.json").read_text(encoding="utf-8"))
     coarse = _network(evidence[:, :_NUM_COARSE], labels, 6, 8, 0)
-    windows = [_network(evidence, labels, 12, 9, seed) for seed in range(_NETWORKS)]
+    windows = [_network(evidence, labels, 12, 8, seed) for seed in range(_NETWORKS)]
     window = {name: windows[0][name] for name in ("mean", "spread")}
     hidden = [np.concatenate([one["layers"][0][part] for one in windows]) for part in (0, 1)]
     out = np.concatenate([one["layers"][1][0] for one in windows], axis=1) / _NETWORKS
@@ -182,6 +182,8 @@ def _made(options: argparse.Namespace, shots: Sequence[RealShot], path: Path) ->
     for seed in range(options.pieces):
         shot = shots[(7 * seed + seed // len(HARD_TAKES)) % len(shots)]
         yield make_piece(path, options.seed + seed, shot, HARD_TAKES[seed % len(HARD_TAKES)])
+    for seed in range(options.videos):
+        yield make_shots(path, options.seed + seed)
     for seed in range(options.takes):
         yield make_take(path, options.seed + seed, HARD_TAKES[seed % len(HARD_TAKES)])
 
@@ -189,8 +191,9 @@ def _made(options: argparse.Namespace, shots: Sequence[RealShot], path: Path) ->
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--splices", type=int, default=125)
+    parser.add_argument("--splices", type=int, default=150)
     parser.add_argument("--pieces", type=int, default=85)
+    parser.add_argument("--videos", type=int, default=28, help="painted videos of several shots")
     parser.add_argument("--takes", type=int, default=76)
     parser.add_argument("--seed", type=int, default=1_000_000, help="first seed; shot_accuracy.py uses small ones")
     parser.add_argument("--folder", type=Path, action="append", required=True)

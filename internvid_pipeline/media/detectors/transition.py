@@ -2,7 +2,7 @@
 
 Every frame is laid on a coarse grid (`grid`). A hard cut is a jump that stands out (`cut_evidence`); a gradual transition is a window of 6
 to 76 frames whose ends have nothing to do with each other (`window_evidence`). What the evidence weighs was fitted: of cuts on painted and
-real shots joined on the spot, of windows by benchmarks/fit_transition.py on real shots spliced by some forty kinds of transition, on real
+real shots joined on the spot, of windows by benchmarks/fit_transition.py on real shots spliced by thirty-six kinds of transition, on real
 and painted takes in which everything happens that is no cut, and on single takes as people film them. benchmarks/README.md has what was
 found on videos whose footage was left out of the fit, and what is still missed.
 """
