@@ -37,7 +37,7 @@ FINE = (
     "calmer_before", "calmer_after", "moves", "strides", "either", "zoomed", "blurs",
 )  # fmt: skip
 MIN_DIFFERENCE = 8.0  # mean absolute difference of a window's ends; with less, nobody would see a new shot
-MIN_COARSE = 0.04
+MIN_COARSE = 0.15
 _MIN_UNLIKENESS = 0.15  # 99.8 % of the transitions of our made corpus lie above
 PLAIN = 10.0  # standard deviation of luma
 _MIN_SIDE = 2  # frames
