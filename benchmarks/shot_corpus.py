@@ -1,31 +1,35 @@
-"""Made videos with known shot boundaries: `shot_scenes` joined by cuts and by eighteen kinds of gradual transition, in several codecs,
-rates and qualities; and single takes with nothing to find. Everything follows from a seed."""
+"""Made videos with known shot boundaries: takes joined by cuts and by all kinds of gradual transition (`shot_transitions`), in several
+codecs, rates and qualities; and single takes with nothing to find. Everything follows from a seed.
 
-from collections.abc import Callable, Iterator
+Takes are painted (`shot_scenes`), or pieces of real shots (`shot_pieces`), which have real texture and motion.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from shot_pieces import RealShot, piece
 from shot_scenes import HARD_TAKES, SIZE_PX, take
+from shot_transitions import COMMON, GRADUAL, mix
 
 Picture = NDArray[np.uint8]
 RATES = (15, 24, 25, 30, 50, 60)
 CODECS = (
-    ("libx264", {"crf": "20", "preset": "veryfast"}), ("libx264", {"crf": "30", "preset": "veryfast"}),
-    ("libx264", {"crf": "38", "preset": "ultrafast"}), ("mpeg4", {"qscale": "5"}), ("libvpx", {"crf": "30", "b": "400k", "cpu-used": "8"}),
+    ("libx264", {"crf": "24", "preset": "veryfast"}), ("libx264", {"crf": "20", "preset": "ultrafast"}),
+    ("libx264", {"crf": "30", "preset": "ultrafast"}), ("libx264", {"crf": "38", "preset": "ultrafast"}), ("mpeg4", {"qscale": "3"}),
+    ("mpeg4", {"qscale": "5"}), ("mpeg4", {"qscale": "14"}), ("libvpx", {"crf": "30", "b": "400k", "cpu-used": "8"}),
 )  # fmt: skip
-_WIDTH, _HEIGHT = SIZE_PX
-_Y, _X = np.mgrid[:_HEIGHT, :_WIDTH].astype(np.float32)
-_X, _Y = _X / _WIDTH, _Y / _HEIGHT
+_Maker = Callable[[int, float], list[Picture]]  # number of frames, rate -> a take
 
 
 @dataclass(frozen=True)
 class Transition:
-    """kind: `cut` or a key of GRADUAL. [first, end): its frames; for a cut both are the first frame of the new shot."""
+    """kind: `cut`, `fade in`, `fade out` or a key of GRADUAL. [first, end): its frames; for a cut both are the first frame of the new
+    shot."""
 
     kind: str
     first: int
@@ -34,118 +38,96 @@ class Transition:
 
 @dataclass(frozen=True)
 class MadeShots:
-    """A made file and its truth."""
+    """A file and its truth. sources: names of the real files whose pictures are in it."""
 
     path: Path
     transitions: tuple[Transition, ...]
     num_frames: int
     note: str
-
-
-def _mask(weight: NDArray[np.float32], part: float, soft: float) -> NDArray[np.float32]:
-    """1 where a moving edge has passed: where weight (0 to 1) lies below `part`."""
-    return np.clip((part * (1 + soft) - weight) / max(soft, 1e-3), 0, 1)[..., None]
-
-
-def _mix(a: Picture, b: Picture, share: NDArray[np.float32] | float) -> Picture:
-    return np.asarray(a + (b.astype(np.float32) - a) * share, np.uint8)
-
-
-def _through(colour: int) -> Callable[[Picture, Picture, float, float], Picture]:
-    def fade(a: Picture, b: Picture, part: float, luck: float) -> Picture:
-        plain = np.full_like(a, colour)
-        return _mix(a, plain, 2 * part) if part < 0.5 else _mix(plain, b, 2 * part - 1)
-
-    return fade
-
-
-def _wipe(weight: NDArray[np.float32]) -> Callable[[Picture, Picture, float, float], Picture]:
-    return lambda a, b, part, luck: _mix(a, b, _mask(weight, part, 0.3 * luck * (luck > 0.5)))
-
-
-def _push(axis: int, sign: int, both: bool = True) -> Callable[[Picture, Picture, float, float], Picture]:
-    def slide(a: Picture, b: Picture, part: float, luck: float) -> Picture:
-        size = a.shape[axis]
-        way = round(size * part)
-        joined = np.concatenate([a, b] if sign > 0 else [b, a], axis=axis)
-        start = way if sign > 0 else size - way
-        moved = np.take(joined, range(start, start + size), axis=axis)
-        if both:
-            return np.asarray(moved, np.uint8)
-        new = np.arange(size) >= size - way if sign > 0 else np.arange(size) < way
-        return np.where(new[:, None, None] if axis == 0 else new[None, :, None], moved, a)  # the new picture slides over the old one
-
-    return slide
-
-
-def _tiles(a: Picture, b: Picture, part: float, luck: float) -> Picture:
-    order = np.random.default_rng(int(luck * 1e6)).permutation(9 * 16).reshape(9, 16).astype(np.float32) / 144
-    return _mix(a, b, _mask(cv2.resize(order, SIZE_PX, interpolation=cv2.INTER_NEAREST), part, 0.0))
-
-
-def _swirl(a: Picture, b: Picture, part: float, luck: float) -> Picture:
-    turn = 6 * (part if part < 0.5 else 1 - part)
-    dx, dy = _X - 0.5, _Y - 0.5
-    angle = turn * np.maximum(0, 1 - np.hypot(dx, dy) / 0.7)
-    x, y = (0.5 + dx * np.cos(angle) - dy * np.sin(angle)) * _WIDTH, (0.5 + dx * np.sin(angle) + dy * np.cos(angle)) * _HEIGHT
-    bent = [cv2.remap(one, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT) for one in (a, b)]
-    return _mix(np.asarray(bent[0], np.uint8), np.asarray(bent[1], np.uint8), part)
-
-
-def _zoom(a: Picture, b: Picture, part: float, luck: float) -> Picture:
-    grown = cv2.getRotationMatrix2D((_WIDTH / 2, _HEIGHT / 2), 0, 1 + 3 * part)
-    return _mix(np.asarray(cv2.warpAffine(a, grown, SIZE_PX), np.uint8), b, max(0.0, 2 * part - 1))
-
-
-GRADUAL: dict[str, Callable[[Picture, Picture, float, float], Picture]] = {
-    "dissolve": lambda a, b, part, luck: _mix(a, b, part),
-    "eased dissolve": lambda a, b, part, luck: _mix(a, b, part * part * (3 - 2 * part)),
-    "fade black": _through(0),
-    "fade white": _through(255),
-    "wipe left": _wipe(1 - _X),
-    "wipe right": _wipe(_X),
-    "wipe up": _wipe(1 - _Y),
-    "wipe down": _wipe(_Y),
-    "wipe corner": _wipe((_X + _Y) / 2),
-    "circle": _wipe(np.hypot(_X - 0.5, _Y - 0.5) / 0.71),
-    "clock": _wipe((np.arctan2(_Y - 0.5, _X - 0.5) / (2 * np.pi) + 0.5).astype(np.float32)),
-    "blinds": _wipe((_X * 8) % 1),
-    "push left": _push(1, 1),
-    "push up": _push(0, 1),
-    "cover": _push(1, 1, both=False),
-    "tiles": _tiles,
-    "swirl": _swirl,
-    "zoom": _zoom,
-}
+    sources: tuple[str, ...] = ()
 
 
 def make_shots(path: Path, seed: int) -> MadeShots:
-    """A video of two to six shots. Dissolves, fades, wipes and pushes are as common as all other kinds together."""
+    """A video of two to six painted shots."""
     chance = np.random.default_rng([seed, 1])
     rate = int(chance.choice(RATES))
+
+    def new(num_frames: int, fps: float) -> list[Picture]:
+        kind = str(chance.choice(HARD_TAKES)) if chance.random() < 0.25 else "any"
+        return list(take(int(chance.integers(1 << 31)), num_frames, fps, kind))
+
+    pictures, found = _joined(chance, [new] * int(chance.integers(2, 7)), rate)
+    return _write(path, pictures, rate, chance, found, f"{rate}/s")
+
+
+def make_take(path: Path, seed: int, kind: str) -> MadeShots:
+    """A video of one painted take."""
+    chance = np.random.default_rng([seed, 2])
+    rate = int(chance.choice(RATES))
+    return _write(path, take(seed, int(chance.integers(90, 200)), rate, kind), rate, chance, (), f"{kind}, {rate}/s")
+
+
+def make_splice(path: Path, seed: int, shots: Sequence[RealShot]) -> MadeShots:
+    """A video of two to five pieces of real shots; one in six is painted."""
+    chance = np.random.default_rng([seed, 3])
+    chosen = [shots[int(number)] for number in chance.choice(len(shots), min(len(shots), int(chance.integers(2, 6))), replace=False)]
+    painted = chance.random(len(chosen)) < 1 / 6
+
+    def real(shot: RealShot) -> _Maker:
+        return lambda num_frames, fps: piece(chance, shot, num_frames, fps)
+
+    def paint(num_frames: int, fps: float) -> list[Picture]:
+        return list(take(int(chance.integers(1 << 31)), num_frames, fps))
+
+    pictures, found = _joined(chance, [paint if by_hand else real(shot) for shot, by_hand in zip(chosen, painted, strict=True)], 25)
+    sources = tuple({shot.source for shot, by_hand in zip(chosen, painted, strict=True) if not by_hand})
+    return _write(path, pictures, 25, chance, found, "spliced", sources)
+
+
+def make_piece(path: Path, seed: int, shot: RealShot, kind: str) -> MadeShots:
+    """One piece of a real shot in which something happens that is no cut."""
+    chance = np.random.default_rng([seed, 4])
+    pictures = piece(chance, shot, int(chance.integers(90, 160)), 25, kind)
+    return _write(path, pictures, 25, chance, (), f"{kind} over {shot.source}", (shot.source,))
+
+
+def _joined(chance: np.random.Generator, makers: Sequence[_Maker], rate: float) -> tuple[list[Picture], tuple[Transition, ...]]:
+    """Dissolves, fades, plain wipes and pushes are as common as all other kinds together; one video in ten comes from black, and one goes
+    there."""
     pictures: list[Picture] = []
     found: list[Transition] = []
-    for shot in range(int(chance.integers(2, 7))):
-        kind = str(chance.choice(HARD_TAKES)) if chance.random() < 0.25 else "any"
-        new = list(take(int(chance.integers(1 << 31)), int(chance.integers(35, 130)), rate, kind))
-        if not shot:
+    for number, make in enumerate(makers):
+        new = make(int(chance.integers(12, 35) if chance.random() < 0.15 else chance.integers(35, 130)), rate)
+        if not number:
             pictures = new
             continue
-        name = "cut" if chance.random() < 0.45 else str(chance.choice(list(GRADUAL)))
-        length = 0 if name == "cut" else min(int(np.exp(chance.uniform(np.log(6), np.log(60)))), len(new) - 12, len(pictures) - 12)
+        kinds = COMMON if chance.random() < 0.5 else tuple(GRADUAL)
+        name = "cut" if chance.random() < 0.45 else str(chance.choice(kinds))
+        longest = min(len(new), len(pictures) - (found[-1].end if found else 0)) - 8
+        length = 0 if name == "cut" else min(int(np.exp(chance.uniform(np.log(5), np.log(60)))), longest)
+        if length < 5:
+            name, length = "cut", 0
         luck, start = float(chance.random()), len(pictures) - length
         for k in range(length):
             pictures[start + k] = GRADUAL[name](pictures[start + k], new[k], (k + 1) / (length + 1), luck)
         found.append(Transition(name, start, start + length))
         pictures += new[length:]
-    return _write(path, pictures, rate, chance, tuple(found), f"{rate}/s")
+    _fade_ends(chance, pictures, found)
+    return pictures, tuple(found)
 
 
-def make_take(path: Path, seed: int, kind: str) -> MadeShots:
-    """A video of one take."""
-    chance = np.random.default_rng([seed, 2])
-    rate = int(chance.choice(RATES))
-    return _write(path, take(seed, int(chance.integers(90, 200)), rate, kind), rate, chance, (), f"{kind}, {rate}/s")
+def _fade_ends(chance: np.random.Generator, pictures: list[Picture], found: list[Transition]) -> None:
+    length, black = int(chance.integers(8, 45)), np.zeros_like(pictures[0])
+    if chance.random() < 0.1 and found[0].first > length + 8:
+        held = int(chance.integers(0, 12))
+        pictures[:length] = [mix(black, pictures[k], k / length) for k in range(length)]
+        pictures[:0] = [black] * held
+        found[:] = [Transition("fade in", 0, held + length), *(Transition(one.kind, one.first + held, one.end + held) for one in found)]
+    if chance.random() < 0.1 and len(pictures) - found[-1].end > length + 8:
+        held, start = int(chance.integers(0, 12)), len(pictures) - length
+        pictures[start:] = [mix(pictures[start + k], black, (k + 1) / length) for k in range(length)]
+        pictures += [black] * held
+        found.append(Transition("fade out", start, len(pictures)))
 
 
 def _write(
@@ -155,6 +137,7 @@ def _write(
     chance: np.random.Generator,
     found: tuple[Transition, ...],
     note: str,
+    sources: tuple[str, ...] = (),
 ) -> MadeShots:
     """One video in five has frames of uneven length."""
     codec, options = CODECS[int(chance.integers(len(CODECS)))]
@@ -171,4 +154,4 @@ def _write(
             container.mux(stream.encode(frame))
             time_ms, count = time_ms + 1000 / rate * (float(chance.choice([1, 1, 2, 3])) if uneven else 1.0), count + 1
         container.mux(stream.encode(None))
-    return MadeShots(path, found, count, f"{note}, {codec} {options.get('crf', '')}{', uneven' if uneven else ''}")
+    return MadeShots(path, found, count, f"{note}, {codec} {options.get('crf', '')}{', uneven' if uneven else ''}", sources)

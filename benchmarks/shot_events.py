@@ -28,6 +28,10 @@ class Event:
             return number - number % self.step
         if self.kind == "telecine":
             return number - (number % 5 == 4)
+        if self.kind == "low_rate":
+            return self.step * number
+        if self.kind == "dropped" and number >= self.start:
+            return number + self.step * 3
         if self.kind == "frozen" and number >= self.start:
             return self.start if number < self.start + self.length else number
         return number
@@ -149,6 +153,61 @@ def _headlights(event: Event, picture: Floats, since: int) -> Floats:
     return np.asarray(picture * 0.3 + 230 * cv2.GaussianBlur(light, (0, 0), 25)[..., None], np.float32)
 
 
+def _window(event: Event, picture: Floats, since: int) -> Floats:
+    """A box with writing appears at once over two fifths of the picture, and goes again: a menu, a dialog, a caption board."""
+    if 0 <= since < 3 * event.length:
+        picture[30:140, 60:260] = event.colour
+        picture[40:130:12, 70:250] = 255 - event.colour
+    return picture
+
+
+def _inset(event: Event, picture: Floats, since: int) -> Floats:
+    """Another view in a corner, which changes twice."""
+    view = np.random.default_rng([int(event.colour[0]), int(since >= 0) + int(since >= event.length)]).random((5, 8, 3), np.float32)
+    picture[110:170, 210:310] = 255 * cv2.resize(view, (100, 60), interpolation=cv2.INTER_CUBIC)
+    return picture
+
+
+def _banner(event: Event, picture: Floats, since: int) -> Floats:
+    """Half of the picture is covered by a board that slides in from below and out again."""
+    shown = int(90 * event.part(since) * (1 - event.part(since - 3 * event.length)))
+    picture[180 - shown :] = event.colour
+    return picture
+
+
+def _lightning(event: Event, picture: Floats, since: int) -> Floats:
+    dark = picture * 0.3
+    return dark + 200 * event.strength if 0 <= since < 40 and since % 11 in (0, 1, 4) else dark
+
+
+def _snow(event: Event, picture: Floats, since: int) -> Floats:
+    """Large flakes or confetti before the lens."""
+    drawn = np.ascontiguousarray(picture)
+    for x, y, size in event.chance.random((40, 3)):
+        cv2.circle(drawn, (int(320 * x), int(180 * y)), int(2 + 12 * size), (240, 240, 240), -1)
+    return drawn
+
+
+def _crash_zoom(event: Event, picture: Floats, since: int) -> Floats:
+    """In to three times the size within a few frames."""
+    factor = 1 + 2 * float(np.clip(since / max(6, event.length // 2), 0, 1))
+    return np.asarray(cv2.warpAffine(picture, cv2.getRotationMatrix2D((160, 90), 0, factor), (320, 180)), np.float32)
+
+
+def _spotlights(event: Event, picture: Floats, since: int) -> Floats:
+    """Coloured light that changes with the beat of music."""
+    colour = np.random.default_rng([int(event.colour[1]), abs(since // (2 * event.step))]).uniform(0.15, 1.3, 3)
+    return np.asarray(picture * colour, np.float32)
+
+
+def _glitch(event: Event, picture: Floats, since: int) -> Floats:
+    """Bands of the picture jump aside for some frames."""
+    if 0 <= since < event.step:
+        for y in range(0, 180, 20):
+            picture[y : y + 20] = np.roll(picture[y : y + 20], int(event.chance.integers(-80, 80)), axis=1)
+    return picture
+
+
 EVENTS: dict[str, Callable[[Event, Floats, int], Floats]] = {
     "flash": _flash,
     "strobe": _strobe,
@@ -167,4 +226,12 @@ EVENTS: dict[str, Callable[[Event, Floats, int], Floats]] = {
     "focus": _focus,
     "water": _water,
     "headlights": _headlights,
+    "window": _window,
+    "inset": _inset,
+    "banner": _banner,
+    "lightning": _lightning,
+    "snow": _snow,
+    "crash_zoom": _crash_zoom,
+    "spotlights": _spotlights,
+    "glitch": _glitch,
 }

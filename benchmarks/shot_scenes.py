@@ -16,13 +16,18 @@ Picture = NDArray[np.uint8]
 Camera = Callable[[float], tuple[float, float, float, float]]  # seconds -> centre x, y in pictures, zoom, angle in degrees
 CAMERAS = ("static", "pan", "tilt", "zoom", "shake", "roll", "fast_pan", "whip", "jolt")
 HARD_TAKES = (
-    *EVENTS, "stop_motion", "telecine", "frozen", "grain", "crowd", "whip", "fast_pan", "pan", "jolt", "shake", "zoom", "roll"
+    *EVENTS, "stop_motion", "telecine", "frozen", "low_rate", "dropped", "grain", "crowd", "whip", "fast_pan", "pan", "jolt", "shake",
+    "zoom", "roll",
 )  # fmt: skip
 
 
 def world(chance: np.random.Generator) -> Picture:
-    """A large painted picture: fractal noise between a few colours, and shapes such as walls, balls, stripes."""
+    """A large painted picture: fractal noise between a few colours, and shapes such as walls, balls, stripes; one in eight is drawn in flat
+    colours, as cartoons are, and one in ten a page of writing."""
     width, height = SIZE_PX[0] * _CANVAS, SIZE_PX[1] * _CANVAS
+    style = chance.random()
+    if style < 0.22:
+        return _page(chance, width, height) if style < 0.1 else _flat(chance, width, height)
     noise = np.zeros((height, width), np.float32)
     roughness = chance.uniform(0.35, 0.85)
     for octave in range(1, 8):
@@ -41,6 +46,32 @@ def world(chance: np.random.Generator) -> Picture:
     grey = picture.mean(axis=2, keepdims=True)
     colour = chance.uniform(0.15, 1.0)  # most footage is less colourful than paint
     return np.asarray(grey + colour * (picture - grey), np.uint8)
+
+
+def _page(chance: np.random.Generator, width: int, height: int) -> Picture:
+    """Dark lines of writing on light ground or the other way round, and a few windows."""
+    ground, ink = (int(level) for level in chance.choice([[245, 40], [25, 210], [225, 20]]))
+    picture = np.full((height, width, 3), ground, np.uint8)
+    for _ in range(int(chance.integers(2, 7))):
+        x, y = int(chance.integers(0, width - 200)), int(chance.integers(0, height - 100))
+        colour = tuple(int(part) for part in chance.integers(0, 256, 3))
+        cv2.rectangle(picture, (x, y), (x + int(chance.integers(60, 400)), y + int(chance.integers(30, 200))), colour, -1)
+    for y in range(12, height, int(chance.integers(10, 18))):
+        x = int(chance.integers(0, 80))
+        while x < width and chance.random() > 0.04:
+            length = int(chance.integers(6, 40))
+            cv2.line(picture, (x, y), (x + length, y), (ink, ink, ink), 4)
+            x += length + 8
+    return picture
+
+
+def _flat(chance: np.random.Generator, width: int, height: int) -> Picture:
+    picture = np.empty((height, width, 3), np.uint8)
+    picture[:] = chance.integers(60, 256, 3)
+    picture[int(height * chance.uniform(0.4, 0.6)) :] = chance.integers(0, 220, 3)
+    for _ in range(int(chance.integers(15, 60))):
+        _shape(picture, chance)
+    return picture
 
 
 def _palette(chance: np.random.Generator) -> NDArray[np.float64]:

@@ -27,10 +27,12 @@ class Weights:
 def loaded_weights() -> dict[str, Weights]:
     """By question: cut, coarse, window."""
     text = resources.files(__package__).joinpath("transition_weights.json").read_text(encoding="utf-8")
-    return {name: _weights(stored) for name, stored in json.loads(text).items()}
+    return {name: stored_weights(stored) for name, stored in json.loads(text).items()}
 
 
-def _weights(stored: dict[str, Any]) -> Weights:
+def stored_weights(stored: dict[str, Any]) -> Weights:
+    """Of the numbers of one question, as in the file."""
+
     def floats(values: object) -> Floats:
         return np.asarray(values, dtype=np.float32)
 

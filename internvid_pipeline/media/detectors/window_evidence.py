@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from internvid_pipeline.media.detectors import change, grid
+from internvid_pipeline.media.detectors import change, grid, motion_evidence
 from internvid_pipeline.media.detectors.grid import NUM_LUMA, Floats
 
 Numbers = NDArray[np.int64]
@@ -34,10 +34,10 @@ COARSE = (
 )
 FINE = (
     "matched", "returns", "path", "steps", "outside", "back", "mixed", "dip", "rises", "early", "late", "peak",
-    "calmer_before", "calmer_after",
+    "calmer_before", "calmer_after", "moves", "strides", "either", "zoomed", "blurs",
 )  # fmt: skip
 MIN_DIFFERENCE = 8.0  # mean absolute difference of a window's ends; with less, nobody would see a new shot
-MIN_COARSE = 0.04
+MIN_COARSE = 0.15
 _MIN_UNLIKENESS = 0.15  # 99.8 % of the transitions of our made corpus lie above
 PLAIN = 10.0  # standard deviation of luma
 _MIN_SIDE = 2  # frames
@@ -125,7 +125,7 @@ def coarse(track: Track, starts: Numbers, width: Numbers) -> Floats:
 
 
 def fine(track: Track, starts: Numbers, width: int) -> Floats:
-    """float32 [n, 14]: what takes longer, of windows of one width."""
+    """float32 [n, 19]: what takes longer, of windows of one width."""
     ends = starts + width
     a, b = track.frames[starts], track.frames[ends]
     distance = np.maximum(np.abs(a - b).mean(axis=1), 0.1)
@@ -156,6 +156,10 @@ def fine(track: Track, starts: Numbers, width: int) -> Floats:
         _log(peak / (inside[:, change.LUMA] + 1)),
         _log(before[:, change.MOVED] / moved),
         _log(after[:, change.MOVED] / moved),
+        *(_log(one) for one in motion_evidence.motion(frames)),
+        _log(_either(frames, a, b)),
+        _log(motion_evidence.zoomed(half_a, half_b)),
+        _log(motion_evidence.blurs(frames)),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -217,6 +221,19 @@ def _outside(frames: Floats, a: Floats, b: Floats) -> Floats:
     high = np.stack([cv2.dilate(one.reshape(grid.ROWS, grid.COLUMNS), box).ravel() for one in np.maximum(a, b)])[:, None] + _TOLERANCE
     excess = np.maximum(frames - high, 0) + np.maximum(low - frames, 0)
     return np.asarray(excess.mean(axis=(1, 2)) / np.maximum(np.abs(a - b).mean(axis=1), 0.1), np.float32)
+
+
+def _either(frames: Floats, a: Floats, b: Floats) -> Floats:
+    """What is left of the luma of inner frames when each block is taken from the one end or the other, or from both mixed, against what the
+    nearer end alone leaves: a wipe or a dissolve leaves little, a camera that passes other things much."""
+    inner = frames[:, 1:-1]
+    weights = np.clip(_weights(inner, a, b), 0, 1)[:, :, None]
+    luma, a, b = inner[:, :, :NUM_LUMA], a[:, None, :NUM_LUMA], b[:, None, :NUM_LUMA]
+    parts = [np.abs(luma - a), np.abs(luma - b), np.abs(luma - a - weights * (b - a))]
+    blocks = [part.reshape(*luma.shape[:2], grid.ROWS // 3, 3, grid.COLUMNS // 4, 4).mean(axis=(3, 5)) for part in parts]
+    least = np.minimum(np.minimum(blocks[0], blocks[1]), blocks[2]).mean(axis=(2, 3))
+    alone = np.minimum(blocks[0].mean(axis=(2, 3)), blocks[1].mean(axis=(2, 3)))
+    return np.asarray(least.sum(axis=1) / (alone.sum(axis=1) + 3), np.float32)
 
 
 def _returns(track: Track, starts: Numbers, width: int) -> Floats:
