@@ -149,7 +149,7 @@ def test_rooms_are_of_a_fair_size(path: Path):
 
 @pytest.mark.parametrize("path", sources(), ids=relative)
 def test_files_of_the_data_set_are_written_by_storage_alone(path: Path):
-    """No other room opens files for writing, but for stages, media, web and vectors that are compared, which go into a worker's scratch folder."""
+    """No other room opens files for writing, but for stages, media, web and vectors that are compared, which go into scratch folders."""
     if relative(path).startswith(
         (
             "internvid_pipeline/storage/",
