@@ -191,9 +191,9 @@ def _made(options: argparse.Namespace, shots: Sequence[RealShot], path: Path) ->
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--splices", type=int, default=150)
+    parser.add_argument("--splices", type=int, default=148)
     parser.add_argument("--pieces", type=int, default=85)
-    parser.add_argument("--videos", type=int, default=28, help="painted videos of several shots")
+    parser.add_argument("--videos", type=int, default=17, help="painted videos of several shots")
     parser.add_argument("--takes", type=int, default=76)
     parser.add_argument("--seed", type=int, default=1_000_000, help="first seed; shot_accuracy.py uses small ones")
     parser.add_argument("--folder", type=Path, action="append", required=True)
