@@ -39,7 +39,7 @@ class ClipFramesConfig(Section):
     per_second: float = Field(default=1.0, gt=0, le=60, description="Then as many per second of clip; 1 says InternVideo issue 142.")
     max_side_px: int = Field(default=384, ge=64, le=4096, description="Longer side; 384 as Tag2Text, InternVid's frame model, looks at.")
     format: FrameFormat = Field(default="jpeg", description="As that of scan_videos.")
-    quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale, and libwebp's; 90 is our choice.")
+    jpeg_quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale, and libwebp's; 90 is our choice.")
 
 
 class CutClipsConfig(Section):
@@ -109,7 +109,7 @@ class CutClipsConfig(Section):
     def clip_settings(self) -> ClipSettings:
         """The part that `media.clip_plan` needs."""
         encoder = EncoderSettings(self.crf, self.preset, self.audio_kbps * 1000, self.audio_rate_hz, self.codec or "h264")
-        frames = (self.frames.max_side_px, self.frames.quality, frame_suffix(self.frames.format))
+        frames = (self.frames.max_side_px, self.frames.jpeg_quality, frame_suffix(self.frames.format))
         return ClipSettings(encoder, self.mode, self.max_side_px, self.fps, *frames, only_codec=self.codec is not None)
 
 

@@ -38,7 +38,7 @@ class FramesConfig(Section):
     minimum: int = Field(default=8, ge=1, le=256, description="Never fewer than this, if the shot has so many; 8 as in VideoChat-Text.")
     max_side_px: int = Field(default=384, ge=64, le=4096, description="Longer side; 384 as Tag2Text, InternVid's frame model, looks at.")
     format: FrameFormat = Field(default="jpeg", description="webp takes half of the bytes and ten times the CPU time; png loses nothing.")
-    quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale, and libwebp's; 90 is our choice.")
+    jpeg_quality: int = Field(default=90, ge=30, le=95, description="libjpeg's scale, and libwebp's; 90 is our choice.")
 
 
 class ScanVideosConfig(Section):
@@ -94,7 +94,7 @@ class ScanVideos(Stage[ScanVideosConfig, VideoRecord, ScanRecord]):
         path = self.worker.root.local_file(video.media, scratch)
         try:
             check_unchanged(video, path)
-            keeping = FrameKeeping(scratch, video.video_id, frames.per_second, frames.minimum, frames.max_side_px, frames.quality)
+            keeping = FrameKeeping(scratch, video.video_id, frames.per_second, frames.minimum, frames.max_side_px, frames.jpeg_quality)
             keeping = replace(keeping, suffix=frame_suffix(frames.format))
             if video.clip_requests:  # a list has cut it already
                 keeping = replace(keeping, spans=_listed(video), edges_s=edges_s(video.clip_requests, video.start_s))

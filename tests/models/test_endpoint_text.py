@@ -25,4 +25,4 @@ def test_each_text_gets_its_own_answer_and_one_that_breaks_the_server_is_named()
         found = summariser.summaries([*texts, " "], "To English:")
         with pytest.raises(ModelError, match="failed 3 times on this request, and on no other"):
             summariser.summaries([texts[0], "poison"], "To English:")
-    assert found == [*(answer_to(text, "To English:") for text in texts), ""]
+    assert [answer.text for answer in found] == [*(answer_to(text, "To English:") for text in texts), ""]

@@ -183,7 +183,7 @@ def test_a_file_cut_short_loses_its_last_shot_only(tmp_path: Path):
 
 def test_clips_are_as_asked(tmp_path: Path):
     """No larger than 160 px, ten frames a second; the scan kept one frame, so that more are decoded, of 96 px."""
-    config = {"max_side_px": 160, "fps": 10, "frames": {"minimum": 3, "max_side_px": 96, "quality": 50}}
+    config = {"max_side_px": 160, "fps": 10, "frames": {"minimum": 3, "max_side_px": 96, "jpeg_quality": 50}}
     (clip,) = clips_of(run(write_video(tmp_path / "v.mp4", shots_of([30])), tmp_path, minimum=1, **config))
     assert (clip.width_px, clip.height_px) == (160, 90) and (clip.num_frames, clip.num_clip_frames) == (30, 12)
     added = [frame for frame in clip.frames if frame.media.scratch_path is not None]
@@ -268,7 +268,7 @@ def test_config_has_bounds_and_refuses_unknown_keys():
         {"preset": "sloppy"},
         {"mode": "fast"},
         {"audio_rate_hz": 44000},
-        {"frames": {"quality": 100}},
+        {"frames": {"jpeg_quality": 100}},
         {"thresold": 27},
     ):
         with pytest.raises(ValidationError):
