@@ -135,8 +135,8 @@ def report(log: Path, workers: int, costs: list[float]) -> None:
     )
 
 
-def trivial(partitions: int, stages: int) -> None:
-    """Prints a row: cost of a unit, and the driver's memory at each tenth of the way."""
+def trivial(partitions: int, stages: int, workers: int) -> None:
+    """Prints a row: cost of a unit, and the driver's memory at each tenth of the way; on standard error a line each minute."""
     folder = Path(tempfile.mkdtemp(prefix="iv-", dir="/tmp"))
     videos = make_videos(folder / "videos", partitions)
     chosen: dict[str, Any] = {f"benchmarks.sleeping_stages:{name}": {"work_s": 0.0, "cpus": 0.25} for name in STAGES[:stages]}
@@ -146,10 +146,13 @@ def trivial(partitions: int, stages: int) -> None:
     def watch() -> None:
         while not done.wait(10):
             memory_mb.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6)
+            if len(memory_mb) % 6 == 0:
+                there = sum(1 for _ in (folder / "root" / f"sleep_{stages - 1}").rglob("*.manifest.json"))
+                print(f"{10 * len(memory_mb)} s: {there} partitions, driver {memory_mb[-1]:.0f} MB", file=sys.stderr, flush=True)
 
     threading.Thread(target=watch, daemon=True).start()
     start = time.monotonic()
-    result = run_dataset(config_from(raw_config(folder / "root", videos, chosen, {})), engine="ray")
+    result = run_dataset(config_from(raw_config(folder / "root", videos, chosen, {"workers": workers})), engine="ray")
     wall_s = time.monotonic() - start
     done.set()
     assert all(status.partitions_done == partitions for status in result.statuses), result.errors
@@ -166,17 +169,17 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["steady", "gpus", "trivial"])
-    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--workers", type=int, help="of the whole cluster (steady, 16) or of each stage (trivial, 1)")
     parser.add_argument("--partitions", type=int)
     parser.add_argument("--costs", type=float, nargs="+")
     parser.add_argument("--stages", type=int, default=6)
     arguments = parser.parse_args()
     if arguments.kind == "steady":
-        steady(arguments.workers, arguments.partitions or 192, arguments.costs or [4.0, 8.0, 20.0])
+        steady(arguments.workers or 16, arguments.partitions or 192, arguments.costs or [4.0, 8.0, 20.0])
     elif arguments.kind == "gpus":
         gpus(arguments.partitions or 40, arguments.costs or [4.0, 12.0, 6.0])
     else:
-        trivial(arguments.partitions or 10_000, arguments.stages)
+        trivial(arguments.partitions or 10_000, arguments.stages, arguments.workers or 1)
 
 
 if __name__ == "__main__":
