@@ -92,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def straight(raw: dict[str, Any], folder: Path) -> dict[str, str]:
-    config = config_from({**raw, "root": str(folder), "placement": {"isolate": False}})
+    config = config_from({**raw, "root": str(folder), "placement": {"isolate": False, "stages": raw["placement"]["stages"]}})
     assert not run_dataset(config, engine="inline").errors
     return contents(folder)
 

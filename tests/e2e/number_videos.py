@@ -121,8 +121,8 @@ class NumberReader:
             found.update({i: number_in(images[i]) for i in batch})
         return [found[i] for i in range(len(images))]
 
-    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[str]:
-        return [f"number {number}" for number in self._read(images)]
+    def captions(self, images: Sequence[RgbImage], prompt: str | None = None) -> list[Answer]:
+        return [Answer(f"number {number}") for number in self._read(images)]
 
     def answers(self, prepared: Sequence[list[RgbImage]]) -> list[Answer]:
         return [Answer("number " + " ".join(map(str, sorted(set(self._read(video)))))) for video in prepared]

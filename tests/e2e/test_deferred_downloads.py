@@ -150,7 +150,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 def test_killed_in_the_middle_of_a_partition_with_deferred_inputs(tmp_path: Path, site: Site, video: bytes):
     """The first run gets six of sixteen; the second is killed while it fetches the others; the third fetches what is missing of them."""
     paths = fill(site, video, 16, padding=6 * BLOCK)
-    site.retry_after = "1"
+    site.retry_after = "5"
     site.refusals = {paths[6]: [429]}
     config = config_of(tmp_path, site, paths)
     process = start(tmp_path, config)
@@ -158,7 +158,7 @@ def test_killed_in_the_middle_of_a_partition_with_deferred_inputs(tmp_path: Path
     first = dict(site.sent)
     assert first == {path: len(site.files[path[7:]]) for path in paths[:6]}
     site.pause_s = 0.03
-    time.sleep(1.1)
+    time.sleep(5.1)
     process = start(tmp_path, config)
     deadline = time.monotonic() + 120
     while not (site.hits[paths[10]] and site.sent[paths[10]] > 2 * BLOCK):

@@ -19,9 +19,13 @@ _leaving = threading.Event()
 
 @contextlib.contextmanager
 def committing() -> Iterator[None]:
-    """Held from the first file of a result to its manifest. Who is already leaving waits here for the end."""
+    """Held from the first file of a result to its manifest. Who is already leaving waits here for the end: a lock alone would not do, since
+    it goes to whoever asks next and not to who has waited longest."""
     with _commit:
-        yield
+        if not _leaving.is_set():
+            yield
+            return
+    threading.Event().wait()
 
 
 def is_leaving() -> bool:
