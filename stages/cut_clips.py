@@ -117,7 +117,7 @@ class CutClips(Stage[CutClipsConfig, VideoRecord, ClipRecord]):
     """One row per clip that is kept."""
 
     name = "cut_clips"
-    version = 2
+    version = 3
     config_type = CutClipsConfig
     reads = VideoRecord
     joins = (ScanRecord,)

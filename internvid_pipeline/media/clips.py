@@ -159,7 +159,7 @@ class _Cutter:
     def _copied(self, span: ClipSpan, plan: CutPlan) -> WrittenClip:
         assert self._index is not None
         kept: list[KeptFrame] = []
-        edges = self._edges(plan) if plan.mode is CutMode.SMART else None
+        edges = self._edges if plan.mode is CutMode.SMART else None
         sound = self._sounds.of(plan, self._scan, may_copy=True)
         path = self._folder / f"{span.stem}.mp4"
         clip = CopiedClip(path, plan, self._scan.times, self._index, self._source, edges, sound.sound)
@@ -175,10 +175,11 @@ class _Cutter:
         num_frames = plan.end_frame - plan.start_frame
         return WrittenClip(span, plan, path, num_frames, *self._upright_size(), sound.kind, sound.num_lost(), tuple(kept))
 
-    def _edges(self, plan: CutPlan) -> EdgeEncoder:
+    @cached_property
+    def _edges(self) -> EdgeEncoder:
         assert self._index is not None and self._index.parameters is not None
         times = self._scan.times
-        fps = ClipTimes(times, plan.start_frame, plan.end_frame).mean_fps.limit_denominator(1 << 16)
+        fps = ClipTimes(times, 0, times.num_frames).mean_fps.limit_denominator(1 << 16)
         return EdgeEncoder(self._decoding[1].codec_context, self._index.parameters, times.time_base, fps, self._settings.encoder)
 
     def _keep_copied(self, span: ClipSpan, plan: CutPlan, kept: list[KeptFrame]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Disposition
+from av.stream import Discard, Disposition
 
 from internvid_pipeline.errors import ItemError, MediaLimitError, SetupError, UnreadableMedia, is_machine_fault
 from internvid_pipeline.media.iso_boxes import outline
@@ -85,6 +85,13 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
         raise UnreadableMedia(f"its time base is {stream.time_base}; it should be a positive fraction of a second")
     stream.codec_context.thread_count = 1
     return stream
+
+
+def read_only(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> None:
+    """The packets of all other streams are passed over: a fifth to a third of the cost of reading."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:

@@ -60,17 +60,18 @@ class CopiedClip:
         for pts, data, is_key in self._edges.encode((int(self._times.pts[number]), frame) for number, frame in frames):
             packet: av.Packet[Any] = av.Packet(data)
             packet.is_keyframe = is_key
-            self._mux(packet, pts)
+            self._mux(packet, pts, self._place_of(pts))
 
     def copy(self) -> None:
         """The packets that are copied."""
         plan, index = self._plan, self._index
         first_pts = int(index.pts[plan.first_packet])
+        places = np.searchsorted(self._shown, index.pts[plan.first_packet : plan.end_packet]).tolist()
         for number, packet in self._source.take(plan.first_packet, plan.end_packet):
             if packet.pts is None or packet.pts != index.pts[number]:
                 raise DamagedMedia(f"reads differently the second time: packet {number} is of {packet.pts}, was of {index.pts[number]}")
             if packet.pts >= first_pts:
-                self._mux(self._stored(packet, bool(index.starts[number])), packet.pts)
+                self._mux(self._stored(packet, bool(index.starts[number])), packet.pts, places[number - plan.first_packet])
 
     def finish(self) -> None:
         """Raises DamagedMedia where the clip came out wrong."""
@@ -99,12 +100,14 @@ class CopiedClip:
         stored.is_keyframe = is_start
         return stored
 
-    def _mux(self, packet: "av.Packet[Any]", pts: int) -> None:
-        """In decoding order."""
+    def _place_of(self, pts: int) -> int:
+        return int(np.searchsorted(self._shown, pts))
+
+    def _mux(self, packet: "av.Packet[Any]", pts: int, place: int) -> None:
+        """In decoding order. place: among the clip's frames."""
         decoded_at = int(self._shown[self._written]) - self._start_pts - self._delay
         self._written += 1
-        frame = int(np.searchsorted(self._times.pts, pts))
-        duration = self._times.end_of(frame) - pts
+        duration = self._times.end_of(self._plan.start_frame + place) - pts
         if self._written == len(self._shown):  # mp4 counts in decoding order: the last packet there lasts as long as the last one shown
             duration = self._end_pts - int(self._shown[-1])
         packet.pts, packet.dts, packet.duration = pts - self._start_pts, decoded_at, duration

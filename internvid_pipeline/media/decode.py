@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, MediaLimitError, is_machine_fault
-from internvid_pipeline.media.container import check_length, check_size, last_words, translated
+from internvid_pipeline.media.container import check_length, check_size, last_words, read_only, translated
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
 
@@ -39,6 +39,7 @@ class FramePass:
         self._path, self._container, self._stream, self._limits = path, container, stream, limits
         options = {"max_pixels": str(limits.max_pixels)}
         stream.codec_context.options = options | ({} if smoothed else without_smoothing(stream.codec_context.name))
+        read_only(container, stream)
         self._pts, self._dts = array("q"), array("q")
         self._last_duration = 0
         self._corrupt: set[int] = set()
@@ -94,18 +95,12 @@ class FramePass:
 
     def _packets(self) -> Iterator["av.Packet[av.VideoStream] | None"]:
         """Packets, then None or an empty packet: the sign for the decoder to give what it still holds."""
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                with translated(self._path, DamagedMedia, "cannot be read on"):
-                    packet = next(packets, None)
-            except DamagedMedia as error:  # a file cut short: what came before is sound
-                self.broken_off = str(error)
-                yield None
-                return
-            if packet is None:
-                return
-            yield packet
+        try:
+            with translated(self._path, DamagedMedia, "cannot be read on"):
+                yield from self._container.demux(self._stream)
+        except DamagedMedia as error:  # a file cut short: what came before is sound
+            self.broken_off = str(error)
+            yield None
 
     def _decoded(self, packet: "av.Packet[av.VideoStream] | None") -> list[av.VideoFrame]:
         try:

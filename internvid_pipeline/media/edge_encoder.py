@@ -12,6 +12,7 @@ from internvid_pipeline.media import nal
 from internvid_pipeline.media.video_encoders import EncoderSettings, x264_options
 
 JOINED_FORMATS = ("yuv420p", "yuvj420p")
+_BITS = 8
 _SETS = (nal.H264_SPS, nal.H264_PPS)
 _MOST_SETS, _MOST_SET_BYTES = 30, 4096  # avcC: 31 sequence sets; real ones are of some dozen bytes
 # One key frame at the start and no look-ahead: an edge is a few seconds at most. No reordering: one packet for each frame at once.
@@ -69,6 +70,6 @@ class EdgeEncoder:
         context.color_trc, context.color_range = source.color_trc, source.color_range
         context.thread_count = 1
         context.flags |= Flags.bitexact | Flags.global_header
-        context.options = x264_options(self._settings, (f"sps-id={self._number}", *_EDGE_TOOLS))
+        context.options = x264_options(self._settings, _BITS, (f"sps-id={self._number}", *_EDGE_TOOLS))
         context.open()
         return context

@@ -17,6 +17,7 @@ BGR_SIDE_PX = 256
 _NEUTRAL = 128
 _FULL_RANGE = 2
 _BLACK, _WHITE = 16, 235  # luma of limited range (ITU-R BT.601 and BT.709)
+_TO_FULL = np.clip(np.rint((np.arange(256) - _BLACK) * (255 / (_WHITE - _BLACK))), 0, 255).astype(np.uint8)
 # Formats whose planes are read as they are: bits of a sample. All others go through libswscale.
 _PLANAR_BITS = {f"{kind}{layout}p": 8 for kind in ("yuv", "yuvj") for layout in ("420", "422", "440", "444", "411", "410")}
 _PLANAR_BITS |= {f"yuv{layout}p{bits}le": bits for layout in ("420", "422", "444") for bits in (9, 10, 12, 14)}
@@ -66,8 +67,7 @@ class SmallPictures:
         planes = frame.planes
         luma = _shrunk(planes[0], self._size, bits)
         if frame.color_range != _FULL_RANGE and not frame.format.name.startswith("yuvj"):
-            scale = 255 / (_WHITE - _BLACK)
-            luma = np.asarray(cv2.convertScaleAbs(cv2.max(luma, _BLACK), alpha=scale, beta=-_BLACK * scale), dtype=np.uint8)
+            luma = np.asarray(cv2.LUT(luma, _TO_FULL), dtype=np.uint8)
         width, height = self._chroma_size
         chroma = np.empty((2, height, width), dtype=np.uint8)
         if len(planes) < 3:

@@ -61,24 +61,32 @@ class HdrLevels:
     lights: tuple[int, int] | None = None
 
 
-def video_encoder(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEncoder:
-    """For a clip of which every frame is encoded. is_steady: False: frames of unequal length.
+def video_encoder(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels) -> VideoEncoder:
+    """For a clip of which every frame is encoded. is_steady: False: frames of unequal length. bits: of a sample.
 
     mp4 stores decoding times. With reordered frames of unequal length the last one's would be lost, and the clip end early: such clips
     get no B-frames. All encoders run on one thread, or in a way that does not depend on how many there are: the same bytes everywhere."""
-    return _ENCODERS[settings.codec](settings, is_steady, hdr)
+    return _ENCODERS[settings.codec](settings, is_steady, bits, hdr)
 
 
-def x264_options(settings: EncoderSettings, own: Sequence[str] = ()) -> dict[str, str]:
+def x264_options(settings: EncoderSettings, bits: int, own: Sequence[str] = ()) -> dict[str, str]:
     """Of the encoder libx264; own: further ones, `name=value`.
 
-    `quick` is ultrafast with the loop filter left on: a fifth of the CPU time of medium, and 0.8 dB nearer to the source than ultrafast at
-    a smaller size (our benchmark: benchmarks/README.md, what clips cost).
+    `quick` is ultrafast with the loop filter left on and one quantiser for all frames: the quality and size that the same crf gives on
+    average, the worst frame better by half a dB to seven, for a fifth to a third less CPU time, since crf must weigh a small copy of every
+    frame (our benchmark: benchmarks/README.md, what clips cost).
     """
-    quick = settings.preset == QUICK
-    options = {"crf": _crf(settings, "h264"), "preset": "ultrafast" if quick else settings.preset}
-    parameters = [*(_QUICK_TOOLS if quick else ()), *own]
+    if settings.preset == QUICK:
+        options = {"qp": str(_quantiser(int(_crf(settings, "h264")), bits)), "preset": "ultrafast"}
+        parameters = [*_QUICK_TOOLS, *own]
+    else:
+        options, parameters = {"crf": _crf(settings, "h264"), "preset": settings.preset}, list(own)
     return options | ({"x264-params": ":".join(parameters)} if parameters else {})
+
+
+def _quantiser(crf: int, bits: int) -> int:
+    """Of P-pictures. x264 counts it from 0 at every depth, six more for each bit above 8; of 8 bits, 0 is lossless, as crf 0 is."""
+    return max(crf - 1, min(crf, 1)) + 6 * (bits - 8)
 
 
 def hdr_levels(first: av.VideoFrame) -> HdrLevels:
@@ -97,12 +105,12 @@ def hdr_levels(first: av.VideoFrame) -> HdrLevels:
     return HdrLevels(tuple(zip(values[:8:2], values[1:8:2], strict=True)), values[8], values[9], lights)
 
 
-def _h264(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEncoder:
-    options = x264_options(settings, _hdr_options(hdr, "mastering-display", "cll"))
+def _h264(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels) -> VideoEncoder:
+    options = x264_options(settings, bits, _hdr_options(hdr, "mastering-display", "cll"))
     return VideoEncoder("libx264", options if is_steady else options | {"bf": "0"})
 
 
-def _hevc(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEncoder:
+def _hevc(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels) -> VideoEncoder:
     parameters = ["log-level=none", "pools=none", "frame-threads=1", "open-gop=0", *_hdr_options(hdr, "master-display", "max-cll")]
     if not is_steady:
         parameters.append("bframes=0")
@@ -111,7 +119,7 @@ def _hevc(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEn
     return VideoEncoder("libx265", options, "hvc1")  # Apple's players know no other tag
 
 
-def _av1(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEncoder:
+def _av1(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels) -> VideoEncoder:
     """Its packets are in the order in which they are shown, whatever refers to what."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to stderr whatever ffmpeg is told
     parameters = ["lp=1"]
@@ -124,7 +132,7 @@ def _av1(settings: EncoderSettings, is_steady: bool, hdr: HdrLevels) -> VideoEnc
     return VideoEncoder("libsvtav1", options)
 
 
-_ENCODERS: Mapping[ClipCodec, Callable[[EncoderSettings, bool, HdrLevels], VideoEncoder]] = {"h264": _h264, "hevc": _hevc, "av1": _av1}
+_ENCODERS: Mapping[ClipCodec, Callable[[EncoderSettings, bool, int, HdrLevels], VideoEncoder]] = {"h264": _h264, "hevc": _hevc, "av1": _av1}
 
 
 def _crf(settings: EncoderSettings, codec: ClipCodec) -> str:

@@ -1,5 +1,6 @@
 """Decoding of chosen frames only: from the key frame before, without the frames that no other one needs."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, is_machine_fault
-from internvid_pipeline.media.container import check_size, translated
+from internvid_pipeline.media.container import check_size, read_only, translated
 from internvid_pipeline.media.decode import FramePass
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.packets import PacketIndex
@@ -60,6 +61,7 @@ def _by_time(
     decoded = _packets_to_decode(index, times, ranges)
     context = stream.codec_context
     context.options = {"max_pixels": str(limits.max_pixels)}
+    shown = memoryview(times.pts.data)  # gives plain numbers: ten times as fast as a search by numpy for each frame
     last = int(np.flatnonzero(decoded.fed).max(initial=-1))
     for position, packet in enumerate(_packets(path, container, stream)):
         if position > last:
@@ -73,8 +75,8 @@ def _by_time(
             frames += _decode(context, None)
             context.flush_buffers()
         for frame in frames:
-            number = -1 if frame.pts is None else int(np.searchsorted(times.pts, frame.pts))
-            if 0 <= number < times.num_frames and times.pts[number] == frame.pts and wanted[number]:
+            number = len(shown) if frame.pts is None else bisect_left(shown, frame.pts)
+            if number < len(shown) and shown[number] == frame.pts and wanted[number]:
                 check_size(frame.width, frame.height, limits)
                 yield number, frame
 
@@ -112,6 +114,7 @@ def _packets_to_decode(index: PacketIndex, times: FrameTimes, ranges: Sequence[R
 
 
 def _packets(path: Path, container: InputContainer, stream: av.VideoStream) -> "Iterator[av.Packet[av.VideoStream]]":
+    read_only(container, stream)
     with translated(path, DamagedMedia, "cannot be read on"):
         for packet in container.demux(stream):
             if packet.size:

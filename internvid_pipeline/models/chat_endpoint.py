@@ -27,6 +27,7 @@ _OUR_FAULT = frozenset({401, 403, 404})  # wrong key, wrong model: it would be s
 
 @dataclass
 class _Job:
+    number: int  # in the order of asking
     body: bytes
     answer: Future[dict[str, Any]] = field(default_factory=Future)
     attempts: int = 0  # that the server failed
@@ -45,7 +46,9 @@ class ChatEndpoint:
             raise SetupError(f"endpoint {config.url} needs its key in the environment variable {config.api_key_variable}, which is not set")
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._changed = threading.Condition()
-        self._waiting: list[tuple[float, int, _Job]] = []  # by the time from which on it may be sent
+        # To be sent now, the oldest first: answers are taken in the order of asking, and whoever waits for the oldest asks for no more.
+        self._ready: list[tuple[int, _Job]] = []
+        self._later: list[tuple[float, int, _Job]] = []  # by the time from which on it may be sent again
         self._numbers = itertools.count()
         self._next_slot_s = 0.0
         self._last_success_s: float | None = None
@@ -55,11 +58,11 @@ class ChatEndpoint:
     def submit(self, body: bytes) -> "Future[dict[str, Any]]":
         """Sends a request when its turn comes. The future gives the server's JSON object, or raises ModelError (the request is refused, or
         the server fails on it and on no other), SetupError (wrong key or model), StorageError (the server does not answer)."""
-        job = _Job(body)
         with self._changed:
             if self._is_closed:
                 raise StorageError(f"endpoint {self.config.url} is closed")
-            heapq.heappush(self._waiting, (0.0, next(self._numbers), job))
+            job = _Job(next(self._numbers), body)
+            heapq.heappush(self._ready, (job.number, job))
             if len(self._threads) < self.config.max_in_flight:
                 thread = threading.Thread(target=self._work, daemon=True, name=f"chat-{len(self._threads)}")
                 self._threads.append(thread)
@@ -90,18 +93,18 @@ class ChatEndpoint:
         """The next request that may be sent, None when there will be none."""
         with self._changed:
             while not self._is_closed:
-                if not self._waiting:
-                    self._changed.wait()
-                    continue
                 now = time.monotonic()
-                due = max(self._waiting[0][0], self._next_slot_s)
-                if due > now:
-                    self._changed.wait(due - now)
+                while self._later and self._later[0][0] <= now:
+                    _, number, job = heapq.heappop(self._later)
+                    heapq.heappush(self._ready, (number, job))
+                due = self._next_slot_s if self._ready else self._later[0][0] if self._later else None
+                if due is None or due > now:
+                    self._changed.wait(None if due is None else due - now)
                     continue
                 if self.config.requests_per_s:
                     self._next_slot_s = max(self._next_slot_s, now) + 1 / self.config.requests_per_s
-                job = heapq.heappop(self._waiting)[2]
-                if self._waiting:  # whoever watched the clock for the next one may have been woken for this one
+                job = heapq.heappop(self._ready)[1]
+                if self._ready or self._later:  # whoever watched the clock for the next one may have been woken for this one
                     self._changed.notify()
                 return job
         return None
@@ -150,7 +153,7 @@ class ChatEndpoint:
         backoff_s = random.uniform(0.5, 1.0) * min(_MOST_WAIT_S, _FIRST_WAIT_S * 2**job.tries)
         job.tries += wait_s is None
         with self._changed:
-            heapq.heappush(self._waiting, (now + (backoff_s if wait_s is None else wait_s), next(self._numbers), job))
+            heapq.heappush(self._later, (now + (backoff_s if wait_s is None else wait_s), job.number, job))
             self._changed.notify()
 
 

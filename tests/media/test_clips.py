@@ -267,6 +267,19 @@ def test_smaller_clips_have_square_pixels(tmp_path: Path):
     assert (larger.width_px, larger.height_px) == (320, 180)
 
 
+@pytest.mark.parametrize("bits", [8, 10])
+def test_quick_is_as_large_as_the_same_crf(tmp_path: Path, bits: int):
+    """x264 counts quantisers from another zero at ten bits: without it, clips would be four times as large."""
+    source = write_video(
+        tmp_path / "v.mkv", [noisy(numbered(k)) for k in range(20)], Made(codec="ffv1", pix_fmt="yuv420p" if bits == 8 else "yuv420p10le")
+    )
+    plain, quick = (
+        cut(source, [(0, 20)], tmp_path / preset, ClipSettings(EncoderSettings(preset=preset), mode="reencode"))[0]
+        for preset in ("ultrafast", "quick")
+    )
+    assert 0.7 < quick.path.stat().st_size / plain.path.stat().st_size < 1.4
+
+
 @pytest.mark.parametrize("size", [(321, 181), (64, 33), (5, 3), (2, 2)])
 def test_odd_sizes_lose_a_row_or_column(tmp_path: Path, size: tuple[int, int]):
     width, height = size

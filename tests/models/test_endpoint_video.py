@@ -51,6 +51,20 @@ def test_request_holds_frames_with_their_times_and_the_prompt():
     assert (body["model"], body["max_tokens"], body["temperature"]) == ("served-model", 30, 0)
 
 
+def test_what_is_asked_again_goes_before_what_was_asked_later():
+    """Else the oldest clip, for which all wait, is the last to be answered, and the server has nothing to do meanwhile."""
+    with ChatServer(Behaviour(latency_s=0.05, busy=0.3)) as server:
+        captioner = build_video_captioner(endpoint_preset(server.url, max_in_flight=1))
+        order: list[int] = []
+        asked = [captioner.prepared(video, "describe") for video in clips(40)]
+        for number, future in enumerate(asked):
+            future.add_done_callback(lambda _, number=number: order.append(number))
+        captioner.answers(asked)
+        captioner.close()
+        assert server.stats()["requests"] > 45, "some were asked again"
+    assert max(abs(place - number) for place, number in enumerate(order)) <= 12
+
+
 def test_request_that_alone_breaks_the_server_fails_alone():
     videos = clips(12)
     poison = caption_of(videos[11].jpegs[0])
