@@ -13,6 +13,7 @@ from av.sidedata.sidedata import Type as SideDataType
 ClipCodec = Literal["h264", "hevc", "av1"]
 QUICK = "quick"
 _QUICK_TOOLS = ("deblock=0,0", "rc-lookahead=0", "mbtree=0")
+_QUICK_FINER = 2
 _CRF: Mapping[ClipCodec, int] = {"h264": 23, "hevc": 28, "av1": 35}
 # SVT-AV1 counts its presets; it warns of visible faults from 10 on.
 _AV1_PRESETS = {
@@ -72,9 +73,9 @@ def video_encoder(settings: EncoderSettings, is_steady: bool, bits: int, hdr: Hd
 def x264_options(settings: EncoderSettings, bits: int, own: Sequence[str] = ()) -> dict[str, str]:
     """Of the encoder libx264; own: further ones, `name=value`.
 
-    `quick` is ultrafast with the loop filter left on and one quantiser for all frames: the quality and size that the same crf gives on
-    average, the worst frame better by half a dB to seven, for a fifth to a third less CPU time, since crf must weigh a small copy of every
-    frame (our benchmark: benchmarks/README.md, what clips cost).
+    `quick` is ultrafast with the loop filter left on and one quantiser for all frames: as large as the same crf makes it and as good on
+    average, the worst frame better, for a tenth to a third less CPU time, since crf must weigh a small copy of every frame (our benchmark:
+    benchmarks/README.md, what clips cost).
     """
     if settings.preset == QUICK:
         options = {"qp": str(_quantiser(int(_crf(settings, "h264")), bits)), "preset": "ultrafast"}
@@ -86,7 +87,7 @@ def x264_options(settings: EncoderSettings, bits: int, own: Sequence[str] = ()) 
 
 def _quantiser(crf: int, bits: int) -> int:
     """Of P-pictures. x264 counts it from 0 at every depth, six more for each bit above 8; of 8 bits, 0 is lossless, as crf 0 is."""
-    return max(crf - 1, min(crf, 1)) + 6 * (bits - 8)
+    return max(crf - _QUICK_FINER, min(crf, 1)) + 6 * (bits - 8)
 
 
 def hdr_levels(first: av.VideoFrame) -> HdrLevels:

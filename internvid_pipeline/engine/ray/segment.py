@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine import logs
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, should_give_up
 from internvid_pipeline.engine.plan import StagePlan
+from internvid_pipeline.engine.ray.forgetting import ForgetBlocks
 from internvid_pipeline.engine.ray.ledger import RayLedger
 from internvid_pipeline.engine.ray.nodes import nodes_for
 from internvid_pipeline.engine.reduce import Reduced
@@ -62,6 +63,8 @@ def _settings(context: Any) -> None:
     context.print_on_execution_start = False
     # An actor holds one partition at a time, so a pool is fully used at 1.0; Ray's own mark of 1.75 would never let it grow.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
+    if ForgetBlocks not in context.custom_execution_callback_classes:
+        context.custom_execution_callback_classes.append(ForgetBlocks)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress is read from the manifests; errors are raised
 
 
@@ -69,13 +72,22 @@ def _consume(data: Any, found: "queue.SimpleQueue[Any]", is_over: threading.Even
     """Runs the plan; puts each partition's error or None, at last the plan's end or what ended it. In a thread of its own: who waits in
     Ray cannot look whether anything still happens. is_over: nobody waits for more; leaving the rows ends the plan."""
     try:
-        for row in data.iter_rows():
+        for row in _rows(data):
             found.put(as_error(row))
             if is_over.is_set():
                 return
         found.put(_END)
     except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for it
         found.put(error)
+
+
+def _rows(data: Any) -> Iterator[dict[str, Any]]:
+    """As `iter_rows`, which for each row sends all that it knows of the plan to an actor for statistics: a fifth of the driver's time."""
+    import ray
+
+    for bundle in data.iter_internal_ref_bundles():
+        for block in ray.get([entry.ref for entry in bundle.blocks]):
+            yield from block.to_pylist()
 
 
 def _collect(found: "queue.SimpleQueue[Any]", ledger: RayLedger, stalled_s: float) -> SegmentResult:

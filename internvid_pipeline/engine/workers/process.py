@@ -182,6 +182,6 @@ class WorkerProcess:
 def prepare_node(plan: StagePlan, stage: Stage[Any, Any, Any]) -> None:
     """One worker of a node at a time: without the lock, eight would fetch the same weights at once."""
     scratch_base().mkdir(parents=True, exist_ok=True)
-    with open(scratch_base() / f"prepare-{plan.name}-{plan.fingerprint}.lock", "w") as lock:
+    with open(scratch_base() / f"prepare-{plan.name}.lock", "w") as lock:  # one file a stage, or they would pile up
         fcntl.flock(lock, fcntl.LOCK_EX)
         stage.prepare_node()
