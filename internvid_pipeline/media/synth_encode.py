@@ -164,6 +164,8 @@ def _write(target: Path, suffix: str, shots: Sequence[Shot], settings: VideoSett
 def _add_video(container: "OutputContainer", settings: VideoSettings) -> "VideoStream":
     import av
 
+    from internvid_pipeline.media.thread_priority import open_encoder
+
     try:
         stream = container.add_stream(settings.codec, rate=settings.fps, options=dict(_ENCODER_OPTIONS.get(settings.codec, {})))
     except ValueError as error:  # PyAV's word for both an unknown encoder and one that the container cannot hold
@@ -180,6 +182,7 @@ def _add_video(container: "OutputContainer", settings: VideoSettings) -> "VideoS
         stream.codec_context.max_b_frames = 0  # mp4 keeps decoding times: with reordered frames the last duration would be lost
     if quarter_turns % 4:
         stream.set_display_rotation(settings.rotation_deg)
+    open_encoder(stream.codec_context)
     return stream
 
 

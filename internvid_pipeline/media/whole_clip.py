@@ -15,6 +15,7 @@ from av.video.frame import PictureType
 
 from internvid_pipeline.media.clip_file import ClipFile, ClipSound, verify
 from internvid_pipeline.media.orientation import Orientation
+from internvid_pipeline.media.thread_priority import open_encoder
 from internvid_pipeline.media.times import FrameTimes
 from internvid_pipeline.media.upright import PictureFormat, Upright, output_format
 from internvid_pipeline.media.video_encoders import EncoderSettings, HdrLevels, hdr_levels, video_encoder
@@ -97,8 +98,12 @@ class WholeClip:
         self._numbers: deque[int] = deque()
         self._durations: dict[int, int] = {}
         self.file = ClipFile(path, times.time_base, sound)
-        self._stream = _open_encoder(self.file, self.picture, times, settings, hdr_levels(first))
-        self.file.open_sound()
+        try:
+            self._stream = _open_encoder(self.file, self.picture, times, settings, hdr_levels(first))
+            self.file.open_sound()
+        except BaseException:
+            self.file.abandon()
+            raise
 
     def add(self, frame: av.VideoFrame, number: int) -> None:
         """number: of the frame in the source."""
@@ -143,4 +148,5 @@ def _open_encoder(file: ClipFile, picture: PictureFormat, times: ClipTimes, sett
     context.color_trc, context.color_range = picture.color_trc, picture.color_range
     context.thread_count = 1  # x264's slices and rate control depend on the number of threads
     context.flags |= Flags.bitexact
+    open_encoder(context)
     return stream

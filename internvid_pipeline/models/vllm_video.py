@@ -63,4 +63,4 @@ class VllmVideoCaptioner:
 
 def _answer(output: Any) -> Answer:
     finish: Finish = "length" if output.finish_reason == "length" else "stop"
-    return Answer(" ".join(output.text.split()), finish, len(output.token_ids))
+    return Answer(" ".join(output.text.split()), finish, len(output.token_ids) - (finish == "stop"))  # without the one that ends it

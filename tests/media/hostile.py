@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from internvid_pipeline.media.thread_priority import open_encoder
 from tests.media.hostile_boxes import box, boxes, element, full_box, matroska, number, patched, table, with_boxes, with_element
 from tests.media.made import Made, Track, beeps, numbered, shots_of, write_video
 
@@ -311,6 +312,7 @@ def write_bombs(folder: Path) -> list[Path]:
             stream = container.add_stream(codec, rate=25, options=options)
             stream.width = stream.height = 8192
             stream.pix_fmt = "yuv420p"
+            open_encoder(stream.codec_context)
             frame = av.VideoFrame(8192, 8192, "yuv420p")
             for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
                 plane.update(bytes([value]) * plane.buffer_size)

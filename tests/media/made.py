@@ -12,6 +12,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from internvid_pipeline.media.thread_priority import open_encoder
+
 BITS = 10
 _HUES = (0.02, 0.55, 0.3, 0.8, 0.12, 0.65)
 
@@ -112,6 +114,7 @@ def write_video(path: Path, pictures: Iterable[Picture], made: Made | None = Non
             setattr(context, name, value)
         if made.rotation is not None:
             stream.set_display_rotation(made.rotation)
+        open_encoder(context)
         sounds = []
         for track in made.tracks:
             layout = track.layout or ("mono" if len(track.samples) == 1 else "stereo")
