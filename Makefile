@@ -34,7 +34,7 @@ demo: $(VENV)/.demo ## run the whole pipeline on made videos; VIDEOS=folder for 
 	@$(BIN)/internvid demo --root "$(ROOT)" $(if $(VIDEOS),--videos "$(VIDEOS)")
 
 test: $(VENV)/.dev ## run the tests, on two processes (many wait for Ray); `.venv/bin/python -m pytest` runs all, one by one
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak"
 
 soak-tests: $(VENV)/.dev ## run the tests that take minutes each: everything killed, the bad days of a cluster (ten minutes)
 	@$(BIN)/python -m pytest -m soak

@@ -90,6 +90,7 @@ def test_ctrl_c_leaves_the_job_and_a_second_launch_is_refused(internvid, s3: S3,
     assert again.finish() == 0 and "has ended already (stopped)" in again.output
 
 
+@pytest.mark.soak
 def test_a_second_job_on_the_same_root_takes_over_if_told(internvid, s3: S3, numbers: Path, tmp_path: Path):
     """`launch --again` beside a job that is at work: the later one does the rest, the earlier one says why it stops; nothing is doubled."""
     config = toy(tmp_path, numbers, "s3://sets/again", nap_s=2.5)

@@ -123,8 +123,9 @@ def test_notice_to_a_worker_and_to_its_node_and_the_plan_fits_what_is_left(place
         took_s = wait_until(lambda: all(is_gone(member) for member in [raylet, *workers]), NOTICE_S, "the node's raylet and workers")
         print(f"node gone after {took_s:.1f} s")
         place.cluster.kill_node(node)  # what is left of it: agents that have nothing to do with us
-        assert driver.wait(timeout=200) == 0, place.said(raw)[-2000:]
+        assert driver.wait(timeout=200) == 0, place.said(raw)[-6000:]
     said = place.said(raw)
+    assert "SIGTERM handler is not set" not in said, "a thread that was left has connected to Ray anew"
     assert "no worker has worked for 6 s: the plan is cut anew" in said
     assert "segment 1 of 2: chaos_pieces; segment 2 of 2: chaos_words (has no room beside those before it)" in said
     assert contents(Path(raw["root"])) == straight(raw, tmp_path / "straight")
@@ -137,6 +138,12 @@ def a_worker(node: Node) -> tuple[psutil.Process, psutil.Process]:
     parent = children[0].parent()
     assert parent is not None
     return children[0], parent
+
+
+def most_at_once(pids: list[int]) -> int:
+    """Most of them that were at work between their first and their last line: Ray may end a worker and begin another one."""
+    spans = [(pids.index(pid), len(pids) - pids[::-1].index(pid)) for pid in set(pids)]
+    return max((sum(first <= at < end for first, end in spans) for at in range(len(pids))), default=0)
 
 
 def test_a_run_waits_for_nodes_and_pools_keep_to_their_bounds(place: Place, tmp_path: Path):
@@ -160,6 +167,7 @@ def test_a_run_waits_for_nodes_and_pools_keep_to_their_bounds(place: Place, tmp_
     pieces = {pid for stage, _, pid in disk if stage == "chaos_pieces"}
     assert len(pieces) in (1, 2)
     assert {stage for stage, _, _ in beside} == {"chaos_words"}, "there is no such disk"
-    words = {pid for stage, _, pid in [*disk, *beside] if stage == "chaos_words"}
-    assert len(words) in (2, 3)
+    words = [[pid for stage, _, pid in lines if stage == "chaos_words"] for lines in (disk, beside)]
+    assert len({pid for pids in words for pid in pids}) >= 2
+    assert all(most_at_once(pids) <= 3 for pids in words)
     assert contents(Path(raw["root"])) == straight(raw, tmp_path / "straight")

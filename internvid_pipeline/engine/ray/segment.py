@@ -11,7 +11,7 @@ from internvid_pipeline.config import PlacementConfig
 from internvid_pipeline.engine import logs
 from internvid_pipeline.engine.attempt import PartitionError, SegmentResult, should_give_up
 from internvid_pipeline.engine.plan import StagePlan
-from internvid_pipeline.engine.ray.forgetting import ForgetBlocks
+from internvid_pipeline.engine.ray import execution
 from internvid_pipeline.engine.ray.ledger import RayLedger
 from internvid_pipeline.engine.ray.nodes import nodes_for
 from internvid_pipeline.engine.reduce import Reduced
@@ -21,6 +21,7 @@ from internvid_pipeline.storage import Root
 
 _MOST_WORKERS = 10_000
 _LOOK_S = 5.0
+_END_S = 10.0
 _INIT_DEATHS = 100  # a pool's new worker may be killed before it is there, as often as nodes are lost
 _END = object()
 
@@ -49,11 +50,14 @@ def run_segment(
         data = _with_stage(data, plan, placement, len(own), (root, plan, made, placement, own, run, ledger, log))
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
     is_over = threading.Event()
-    threading.Thread(target=_consume, args=(data, found, is_over), daemon=True, name="plan").start()
+    consumer = threading.Thread(target=_consume, args=(data, found, is_over), daemon=True, name="plan")
+    consumer.start()
     try:
         return _collect(found, ledger, placement.stalled_s)
     finally:
         is_over.set()
+        execution.end()
+        consumer.join(_END_S)
 
 
 def _settings(context: Any) -> None:
@@ -63,8 +67,8 @@ def _settings(context: Any) -> None:
     context.print_on_execution_start = False
     # An actor holds one partition at a time, so a pool is fully used at 1.0; Ray's own mark of 1.75 would never let it grow.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
-    if ForgetBlocks not in context.custom_execution_callback_classes:
-        context.custom_execution_callback_classes.append(ForgetBlocks)
+    if execution.Execution not in context.custom_execution_callback_classes:
+        context.custom_execution_callback_classes.append(execution.Execution)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress is read from the manifests; errors are raised
 
 
