@@ -73,13 +73,13 @@ def numbers_folder(tmp_path: Path) -> Path:
     return folder
 
 
-_SLOW_FOLDERS = ("cluster", "e2e", "engine")  # their files wait for Ray and for what was killed
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first: of two processes that share the files, neither is left with one of minutes at the end."""
-    places = {folder: place for place, folder in enumerate(_SLOW_FOLDERS)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+    """Slow files first, so that of two processes that share the files neither is left with one of minutes at the end: by turns one that
+    starts a cluster and one that does not, since two clusters at once are too much for two cores; then those of the engine."""
+    slow = {folder: list(dict.fromkeys(item.path for item in items if item.path.parent.name == folder)) for folder in ("cluster", "e2e")}
+    turns = {path: (turn, folder) for folder, paths in slow.items() for turn, path in enumerate(paths)}
+    last = len(turns)
+    items.sort(key=lambda item: turns.get(item.path, (last + (item.path.parent.name != "engine"), "")))
 
 
 def toy_config(root: Path | str, source: Path, squares: dict | None = None, numbers: dict | None = None, **more) -> DatasetConfig:
