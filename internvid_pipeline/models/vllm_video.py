@@ -1,7 +1,8 @@
 """Video language models in process through vLLM (extra `vllm`), which fills the GPU by itself: it is given all clips of a call at once.
 
 Every call below was read beside the source of vLLM 0.32.0 (entrypoints/llm.py, engine/arg_utils.py, multimodal/parse.py, and how
-qwen2_5_vl.py and qwen3_vl.py hand frames and metadata on: times reach the model, nothing is sampled again). It ran on a CPU with tiny weights (benchmarks/README.md), not on a GPU yet.
+qwen2_5_vl.py and qwen3_vl.py hand frames and metadata on: times reach the model, nothing is sampled again). It ran on a CPU with tiny
+weights (benchmarks/README.md, vLLM in process), not on a GPU yet.
 """
 
 from collections.abc import Sequence
