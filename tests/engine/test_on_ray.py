@@ -17,7 +17,7 @@ import pytest
 
 from internvid_pipeline.engine import build_plan, logs, open_root, read_losses, run_dataset
 from internvid_pipeline.engine.metrics import METRICS
-from internvid_pipeline.engine.ray import machines
+from internvid_pipeline.engine.ray import execution, machines
 from internvid_pipeline.errors import SetupError
 from tests.cli.conftest import make_videos
 from tests.conftest import contents, manifest_times, toy_config
@@ -116,6 +116,26 @@ def check_logs(folder: Path) -> None:
 def test_over_however_many_workers(workers: int, source: Path, tmp_path: Path, inline_contents: dict[str, str]):
     assert not run_dataset(poisoned_config(tmp_path, source, workers=workers), engine="ray").errors
     assert contents(tmp_path) == inline_contents
+
+
+def test_what_ray_keeps_of_every_block_is_forgotten(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Or the driver grows with every partition. Other plans of the same process keep theirs."""
+    import ray.data
+
+    kept: list[list[object]] = []
+    look = execution.Execution.on_execution_step
+
+    def look_after(self: execution.Execution, executor: Any) -> None:
+        look(self, executor)
+        kept.extend(one._output_blocks_stats for one in executor._topology if hasattr(one, "_output_blocks_stats"))
+
+    monkeypatch.setattr(execution.Execution, "on_execution_step", look_after)
+    before = list(ray.data.DataContext.get_current().custom_execution_callback_classes)
+    assert not run_dataset(toy_config(tmp_path, source), engine="ray").errors
+    assert len({id(one) for one in kept}) >= 2, "Ray keeps them under this name"
+    assert all(len(one) < 4 for one in kept)
+    assert ray.data.DataContext.get_current().custom_execution_callback_classes == before
+    assert execution._running == []
 
 
 @pytest.mark.soak

@@ -24,10 +24,13 @@ class Execution:
                 kept.clear()
 
     def after_execution_succeeds(self, executor: Any) -> None:
-        """Nothing to do: `end` leaves alone what has ended."""
+        """Nothing is left to end."""
+        if executor in _running:
+            _running.remove(executor)
 
     def after_execution_fails(self, executor: Any, error: Exception) -> None:
         """As above."""
+        self.after_execution_succeeds(executor)
 
 
 def end() -> None:

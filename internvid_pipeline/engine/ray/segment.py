@@ -41,7 +41,8 @@ def run_segment(
 
     partitions = {partition for plan in plans for partition in todo[plan.name]}
     rows = [as_row(partition, None) for partition in sorted(partitions, key=lambda number: (-seconds.get(number, 0.0), number))]
-    _settings(ray.data.DataContext.get_current())
+    context = ray.data.DataContext.get_current()
+    _settings(context)
     ledger, log = RayLedger(), logs.settings()
     plans = [replace(plan, nodes=nodes_for(plan)) for plan in plans]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
@@ -58,6 +59,7 @@ def run_segment(
         is_over.set()
         execution.end()
         consumer.join(_END_S)
+        context.custom_execution_callback_classes.remove(execution.Execution)  # what else this process does with Ray Data is not ours
 
 
 def _settings(context: Any) -> None:
@@ -67,8 +69,7 @@ def _settings(context: Any) -> None:
     context.print_on_execution_start = False
     # An actor holds one partition at a time, so a pool is fully used at 1.0; Ray's own mark of 1.75 would never let it grow.
     context.autoscaling_config.actor_pool_util_upscaling_threshold = 1.0
-    if execution.Execution not in context.custom_execution_callback_classes:
-        context.custom_execution_callback_classes.append(execution.Execution)
+    context.custom_execution_callback_classes.append(execution.Execution)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # progress is read from the manifests; errors are raised
 
 
