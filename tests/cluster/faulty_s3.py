@@ -43,6 +43,7 @@ class Handler(BaseHTTPRequestHandler):
     options: argparse.Namespace
     counts: Counter[str]
     lock = threading.Lock()
+    conditional = threading.Lock()
 
     def log_message(self, *arguments: Any) -> None:
         pass
@@ -93,6 +94,12 @@ class Handler(BaseHTTPRequestHandler):
         if condition and self.options.conditions == "ignore":
             headers = {name: value for name, value in headers.items() if name.lower() != "if-none-match"}
         connection = http.client.HTTPConnection(*self.target, timeout=60)
+        # moto looks whether the name is free, and then writes: two at once are both told that they were first, as S3 never does.
+        alone = self.conditional if condition else contextlib.nullcontext()
+        with alone:
+            return self._forwarded(connection, headers, body)
+
+    def _forwarded(self, connection: http.client.HTTPConnection, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         try:
             connection.request(self.command, self.path, body=body, headers=headers)
             answer = connection.getresponse()
