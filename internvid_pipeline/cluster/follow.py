@@ -1,6 +1,7 @@
 """The log of a job as it grows, over lost connections."""
 
 import asyncio
+import logging
 import queue
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from internvid_pipeline.cluster.jobs import Job, JobServer
 from internvid_pipeline.errors import SetupError
 
+_log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _LOST_S = 120.0  # a head that is restarted, a laptop that slept
 _SETTLE_S = 20.0
@@ -23,10 +25,12 @@ class _Tail(threading.Thread):
         self.texts: queue.Queue[str | None] = queue.Queue()
 
     def run(self) -> None:
+        from aiohttp import ClientError
+
         try:
             asyncio.run(self._read())
-        except Exception:  # noqa: BLE001 - aiohttp's errors are many, and each means the same: look at the job, connect again
-            pass
+        except (ClientError, OSError, RuntimeError) as error:  # RuntimeError: Ray's, for an answer that it did not expect
+            _log.debug("the log of %s broke off (%s): the job is looked at, and its log asked for again", self.job_id, error)
         finally:
             self.texts.put(None)
 

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, is_machine_fault
-from internvid_pipeline.media.container import translated
+from internvid_pipeline.media.container import packets_of, translated
 
 # What AAC takes (ISO 14496-3, table 1.18) up to 48 kHz; other rates are resampled to 48 kHz.
 AAC_RATES = (48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
@@ -123,7 +123,7 @@ class SoundReader:
         return Fraction(self._stream.start_time or 0) * Fraction(self._stream.time_base or 1)
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        packets = self._container.demux(self._stream)
+        packets: Iterator[av.Packet[av.AudioStream]] = packets_of(self._container, self._stream)
         while True:
             try:
                 with translated(self._path, DamagedMedia, "sound cannot be read on"):

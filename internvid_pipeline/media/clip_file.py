@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 
 from internvid_pipeline.errors import DamagedMedia, StorageError, is_machine_fault
-from internvid_pipeline.media.container import read_only
+from internvid_pipeline.media.container import packets_of
 
 # fflags bitexact: no encoder version, no random ids. faststart: the index first, so that a reader of a byte range finds it.
 _CONTAINER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
@@ -88,9 +88,9 @@ def verify(path: Path, num_frames: int, last_pts: int, end_pts: int, time_base: 
     Raises DamagedMedia where the number of frames or one of the times is not as asked."""
     with av.open(f"file:{path}", "r", options={"protocol_whitelist": "file", "format_whitelist": "mov"}) as container:
         stream = container.streams.video[0]
-        read_only(container, stream)
         unit = Fraction(stream.time_base or 1)
-        shown = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size > 0 and not packet.is_discard]
+        packets = packets_of(container, stream)
+        shown = [packet.pts for packet in packets if packet.pts is not None and packet.size > 0 and not packet.is_discard]
         length = (stream.duration or 0) * unit
     first, last = min(shown, default=0) * unit, max(shown, default=0) * unit
     late = abs(length - end_pts * time_base) > unit

@@ -13,7 +13,7 @@ from av.container import InputContainer, OutputContainer
 
 from internvid_pipeline.errors import DamagedMedia
 from internvid_pipeline.media.audio import SoundReader
-from internvid_pipeline.media.container import read_only, translated
+from internvid_pipeline.media.container import packets_of, translated
 from internvid_pipeline.media.sound_packets import AAC_SAMPLES, SoundIndex
 
 _END = 1 << 62
@@ -76,9 +76,8 @@ class PacketSource:
                 yield number, packet
 
     def _read(self, path: Path, container: InputContainer) -> "Iterator[av.Packet[Any]]":
-        read_only(container, self.stream)
         with translated(path, DamagedMedia, "cannot be read on"):
-            for packet in container.demux(self.stream):
+            for packet in packets_of(container, self.stream):
                 if packet.size:
                     yield packet
 

@@ -87,11 +87,13 @@ def video_stream(container: InputContainer) -> av.VideoStream | None:
     return stream
 
 
-def read_only(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> None:
-    """The packets of all other streams are passed over: a fifth to a third of the cost of reading."""
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
+def packets_of(container: InputContainer, *streams: av.VideoStream | av.AudioStream) -> "Iterator[av.Packet[Any]]":
+    """Packets of these streams in file order, as `demux` gives them. Those of all others are passed over, unread where the container allows
+    it: a quarter to a third of the cost of reading, and what is broken in them disturbs nobody."""
+    chosen = {stream.index for stream in streams}
+    for stream in container.streams:
+        stream.discard = Discard.default if stream.index in chosen else Discard.all
+    return container.demux(*streams)
 
 
 def audio_stream(container: InputContainer) -> av.AudioStream | None:

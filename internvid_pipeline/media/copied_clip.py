@@ -60,7 +60,7 @@ class CopiedClip:
         for pts, data, is_key in self._edges.encode((int(self._times.pts[number]), frame) for number, frame in frames):
             packet: av.Packet[Any] = av.Packet(data)
             packet.is_keyframe = is_key
-            self._mux(packet, pts, self._place_of(pts))
+            self._mux(packet, pts, int(np.searchsorted(self._shown, pts)))
 
     def copy(self) -> None:
         """The packets that are copied."""
@@ -99,9 +99,6 @@ class CopiedClip:
         stored: av.Packet[Any] = av.Packet(data)
         stored.is_keyframe = is_start
         return stored
-
-    def _place_of(self, pts: int) -> int:
-        return int(np.searchsorted(self._shown, pts))
 
     def _mux(self, packet: "av.Packet[Any]", pts: int, place: int) -> None:
         """In decoding order. place: among the clip's frames."""

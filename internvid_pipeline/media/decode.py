@@ -12,7 +12,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, MediaLimitError, is_machine_fault
-from internvid_pipeline.media.container import check_length, check_size, last_words, read_only, translated
+from internvid_pipeline.media.container import check_length, check_size, last_words, packets_of, translated
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import NO_TIME, FrameTimes, display_times
 
@@ -39,7 +39,6 @@ class FramePass:
         self._path, self._container, self._stream, self._limits = path, container, stream, limits
         options = {"max_pixels": str(limits.max_pixels)}
         stream.codec_context.options = options | ({} if smoothed else without_smoothing(stream.codec_context.name))
-        read_only(container, stream)
         self._pts, self._dts = array("q"), array("q")
         self._last_duration = 0
         self._corrupt: set[int] = set()
@@ -97,7 +96,7 @@ class FramePass:
         """Packets, then None or an empty packet: the sign for the decoder to give what it still holds."""
         try:
             with translated(self._path, DamagedMedia, "cannot be read on"):
-                yield from self._container.demux(self._stream)
+                yield from packets_of(self._container, self._stream)
         except DamagedMedia as error:  # a file cut short: what came before is sound
             self.broken_off = str(error)
             yield None

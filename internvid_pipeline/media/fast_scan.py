@@ -16,7 +16,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia
-from internvid_pipeline.media.container import check_length, open_media, translated, video_stream
+from internvid_pipeline.media.container import check_length, open_media, packets_of, translated, video_stream
 from internvid_pipeline.media.decode import FramePass
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import FrameTimes, display_times
@@ -63,7 +63,7 @@ def _plan(container: InputContainer, stream: av.VideoStream, limits: MediaLimits
     sizes: deque[int] = deque([1 << 30], maxlen=_MEMORY)
     first_key: int | None = None
     until = 0
-    for number, packet in enumerate(container.demux(stream)):
+    for number, packet in enumerate(packets_of(container, stream)):
         if packet.size == 0:
             continue
         pts = packet.pts

@@ -7,7 +7,7 @@ import av
 from av.error import FFmpegError
 
 from internvid_pipeline.errors import is_machine_fault
-from internvid_pipeline.media.container import check_size, open_media, video_stream
+from internvid_pipeline.media.container import check_size, open_media, packets_of, video_stream
 from internvid_pipeline.media.decode import without_smoothing
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.times import FrameTimes
@@ -51,7 +51,7 @@ def _from(container: av.container.InputContainer, stream: av.VideoStream, target
     context = stream.codec_context
     try:
         container.seek(target, stream=stream, backward=True)
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             context.skip_frame = "DEFAULT" if packet.pts is None or packet.pts in wanted else "NONREF"
             try:
                 yield from context.decode(packet)

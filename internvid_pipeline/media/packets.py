@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia
 from internvid_pipeline.media import nal
-from internvid_pipeline.media.container import audio_stream, open_media, translated, video_stream
+from internvid_pipeline.media.container import audio_stream, open_media, packets_of, translated, video_stream
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.sound_packets import SoundIndex, SoundIndexer
 from internvid_pipeline.media.times import NO_TIME
@@ -65,7 +65,7 @@ def index_packets(path: Path, limits: MediaLimits) -> PacketIndex | None:
         sound = audio_stream(container)
         reader, sound_reader = _Reader(stream), None if sound is None else SoundIndexer(sound)
         with contextlib.suppress(DamagedMedia), translated(path, DamagedMedia, "cannot be read on"):
-            for packet in container.demux([stream] if sound is None else [stream, sound]):
+            for packet in packets_of(container, *([stream] if sound is None else [stream, sound])):
                 if packet.size and packet.stream_index == stream.index:
                     reader.add(packet)
                 elif packet.size and sound_reader is not None:

@@ -18,6 +18,7 @@ _FLAGS = "bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same pixels on e
 _MIN_DEINTERLACE_PX = 4  # bwdif refuses smaller pictures
 _RGB_COLORSPACE = 0
 _FULL_RANGE = 2
+_DEEP_FORMAT = "yuv420p10le"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class PictureFormat:
     color_trc: int
     color_range: int
     pixel_format: str = "yuv420p"
+
+    @property
+    def bits(self) -> int:
+        """Of a sample."""
+        return 10 if self.pixel_format == _DEEP_FORMAT else 8
 
 
 def output_format(first: av.VideoFrame, orientation: Orientation, pixel_ratio: Fraction, max_side_px: int | None) -> PictureFormat:
@@ -53,7 +59,7 @@ def output_format(first: av.VideoFrame, orientation: Orientation, pixel_ratio: F
         color_primaries=first.color_primaries,
         color_trc=first.color_trc,
         color_range=1 if is_rgb or not full_range else _FULL_RANGE,
-        pixel_format="yuv420p10le" if max(part.bits for part in first.format.components) > 8 else "yuv420p",
+        pixel_format=_DEEP_FORMAT if max(part.bits for part in first.format.components) > 8 else "yuv420p",
     )
 
 

@@ -78,10 +78,10 @@ def x264_options(settings: EncoderSettings, bits: int, own: Sequence[str] = ()) 
     benchmarks/README.md, what clips cost).
     """
     if settings.preset == QUICK:
-        options = {"qp": str(_quantiser(int(_crf(settings, "h264")), bits)), "preset": "ultrafast"}
+        options = {"qp": str(_quantiser(_crf(settings, "h264"), bits)), "preset": "ultrafast"}
         parameters = [*_QUICK_TOOLS, *own]
     else:
-        options, parameters = {"crf": _crf(settings, "h264"), "preset": settings.preset}, list(own)
+        options, parameters = {"crf": str(_crf(settings, "h264")), "preset": settings.preset}, list(own)
     return options | ({"x264-params": ":".join(parameters)} if parameters else {})
 
 
@@ -116,7 +116,7 @@ def _hevc(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels)
     if not is_steady:
         parameters.append("bframes=0")
     preset = "ultrafast" if settings.preset == QUICK else settings.preset
-    options = {"crf": _crf(settings, "hevc"), "preset": preset, "x265-params": ":".join(parameters)}
+    options = {"crf": str(_crf(settings, "hevc")), "preset": preset, "x265-params": ":".join(parameters)}
     return VideoEncoder("libx265", options, "hvc1")  # Apple's players know no other tag
 
 
@@ -129,15 +129,15 @@ def _av1(settings: EncoderSettings, is_steady: bool, bits: int, hdr: HdrLevels) 
         parameters.append(f"mastering-display=G{green}B{blue}R{red}WP{white}L({float(hdr.high):.4f},{float(hdr.low):.4f})")
     if hdr.lights:
         parameters.append("content-light={},{}".format(*hdr.lights))
-    options = {"crf": _crf(settings, "av1"), "preset": str(_AV1_PRESETS[settings.preset]), "svtav1-params": ":".join(parameters)}
+    options = {"crf": str(_crf(settings, "av1")), "preset": str(_AV1_PRESETS[settings.preset]), "svtav1-params": ":".join(parameters)}
     return VideoEncoder("libsvtav1", options)
 
 
 _ENCODERS: Mapping[ClipCodec, Callable[[EncoderSettings, bool, int, HdrLevels], VideoEncoder]] = {"h264": _h264, "hevc": _hevc, "av1": _av1}
 
 
-def _crf(settings: EncoderSettings, codec: ClipCodec) -> str:
-    return str(_CRF[codec] if settings.crf is None else settings.crf)
+def _crf(settings: EncoderSettings, codec: ClipCodec) -> int:
+    return _CRF[codec] if settings.crf is None else settings.crf
 
 
 def _hdr_options(hdr: HdrLevels, display: str, light: str) -> list[str]:

@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from internvid_pipeline.errors import DamagedMedia, is_machine_fault
-from internvid_pipeline.media.container import check_size, read_only, translated
+from internvid_pipeline.media.container import check_size, packets_of, translated
 from internvid_pipeline.media.decode import FramePass
 from internvid_pipeline.media.limits import MediaLimits
 from internvid_pipeline.media.packets import PacketIndex
@@ -114,9 +114,8 @@ def _packets_to_decode(index: PacketIndex, times: FrameTimes, ranges: Sequence[R
 
 
 def _packets(path: Path, container: InputContainer, stream: av.VideoStream) -> "Iterator[av.Packet[av.VideoStream]]":
-    read_only(container, stream)
     with translated(path, DamagedMedia, "cannot be read on"):
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.size:
                 yield packet
 

@@ -136,7 +136,7 @@ class WholeClip:
 
 
 def _open_encoder(file: ClipFile, picture: PictureFormat, times: ClipTimes, settings: EncoderSettings, hdr: HdrLevels) -> av.VideoStream:
-    encoder = video_encoder(settings, times.is_steady, 10 if "10" in picture.pixel_format else 8, hdr)
+    encoder = video_encoder(settings, times.is_steady, picture.bits, hdr)
     stream = file.container.add_stream(encoder.name, rate=times.mean_fps.limit_denominator(1 << 16), options=dict(encoder.options))
     assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
